@@ -1,0 +1,301 @@
+//! Runs the real binary, as it is or as PID 1 of a PID namespace, and watches it from outside.
+//!
+//! `CURFEW_REAPER` names another binary than the one cargo built, `CURFEW_REAPER_RUNNER` what has to run it
+//! (`qemu-aarch64-static`).
+#![allow(dead_code, reason = "no test file needs all of it")]
+#![allow(unreachable_pub, reason = "every test file is a crate of its own")]
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    fs,
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::{NamedTempFile, TempDir};
+
+/// More than anything here takes on a machine that is busy with something else.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Makes two tests of one: the wrapper as any process, and as PID 1.
+#[macro_export]
+macro_rules! plain_and_as_pid_one {
+    ($(fn $name:ident($place:ident: Place) $body:block)*) => {$(
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+            fn run($place: Place) $body
+            #[test]
+            fn plain() { run(Place::Plain); }
+            #[test]
+            fn as_pid_one() { run(Place::PidOne); }
+        }
+    )*};
+}
+
+/// Where the wrapper runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Plain,
+    PidOne,
+}
+
+pub fn binary() -> PathBuf {
+    env::var_os("CURFEW_REAPER").map_or_else(|| env!("CARGO_BIN_EXE_curfew-reaper").into(), PathBuf::from)
+}
+
+pub fn runner() -> Option<OsString> {
+    env::var_os("CURFEW_REAPER_RUNNER").filter(|runner| !runner.is_empty())
+}
+
+/// The binary's command line, its runner in front.
+pub fn program() -> Vec<OsString> {
+    runner().into_iter().chain([binary().into()]).collect()
+}
+
+/// Whether the binary needs no loader, as the one that is shipped; only what cargo test builds needs one.
+pub fn is_static() -> bool {
+    const INTERPRETER: [u8; 4] = 3u32.to_le_bytes();
+    let elf = fs::read(binary()).expect("read the binary");
+    let number = |at: usize, length: usize| {
+        elf[at..at + length].iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
+    };
+    let (table, size, count) = (number(0x20, 8), number(0x36, 2), number(0x38, 2));
+    (0..count).all(|entry| elf[table + entry * size..][..4] != INTERPRETER)
+}
+
+/// A run of the wrapper that is being put together.
+pub struct Wrapper {
+    place: Place,
+    prefix: Vec<OsString>,
+    arguments: Vec<OsString>,
+    adjust: Vec<Box<dyn FnOnce(&mut Command)>>,
+    leads_group: bool,
+}
+
+impl Wrapper {
+    /// `await` without any flag.
+    pub fn new(place: Place) -> Self {
+        Self::raw(place).args(["await"])
+    }
+
+    /// The bare program.
+    pub fn raw(place: Place) -> Self {
+        Self { place, prefix: Vec::new(), arguments: Vec::new(), adjust: Vec::new(), leads_group: true }
+    }
+
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.arguments.extend(args.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self
+    }
+
+    /// Keeps it from becoming the command, where a test is about the process that stays.
+    pub fn staying(self, tombstones: &TempDir) -> Self {
+        let directory = tombstones.path().to_owned();
+        self.args(["--mains", "9", "--name", "main", "--tombstones"]).args([directory])
+    }
+
+    pub fn command<S: AsRef<OsStr>>(self, command: impl IntoIterator<Item = S>) -> Self {
+        self.args(["--"]).args(command)
+    }
+
+    pub fn shell(self, script: &str) -> Self {
+        self.command(["sh", "-c", script])
+    }
+
+    /// A program that shall exec it, with its arguments.
+    pub fn under<S: AsRef<OsStr>>(mut self, prefix: impl IntoIterator<Item = S>) -> Self {
+        self.prefix = prefix.into_iter().map(|word| word.as_ref().to_owned()).collect();
+        self
+    }
+
+    pub fn adjust(mut self, adjust: impl FnOnce(&mut Command) + 'static) -> Self {
+        self.adjust.push(Box::new(adjust));
+        self
+    }
+
+    /// Leaves it in the process group it is born into.
+    pub fn without_own_group(mut self) -> Self {
+        self.leads_group = false;
+        self
+    }
+
+    pub fn start(self) -> Running {
+        let stdout = NamedTempFile::new().expect("a temporary file");
+        let stderr = NamedTempFile::new().expect("a temporary file");
+        let mut words: Vec<OsString> = Vec::new();
+        if self.place == Place::PidOne {
+            words.extend(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"].map(OsString::from));
+            if !rustix::process::geteuid().is_root() {
+                words.extend(["--user", "--map-root-user"].map(OsString::from));
+            }
+            words.push("--".into());
+        }
+        words.extend(self.prefix.into_iter().chain(program()).chain(self.arguments));
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).stdin(Stdio::null());
+        command.stdout(stdout.reopen().expect("open")).stderr(stderr.reopen().expect("open"));
+        if self.leads_group {
+            command.process_group(0);
+        }
+        self.adjust.into_iter().for_each(|adjust| adjust(&mut command));
+        let started = Instant::now();
+        let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {words:?}: {error}"));
+        let leads_group = self.leads_group;
+        Running { child, place: self.place, stdout, stderr, leads_group, started }
+    }
+
+    /// Runs it to its end; it must be silent but for what the command says on stdout.
+    pub fn run(self) -> Ended {
+        self.start().finish()
+    }
+}
+
+/// A wrapper that runs.
+pub struct Running {
+    child: Child,
+    place: Place,
+    stdout: NamedTempFile,
+    stderr: NamedTempFile,
+    leads_group: bool,
+    pub started: Instant,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: i32,
+    pub stdout: String,
+    pub took: Duration,
+}
+
+impl Running {
+    /// The wrapper's PID, seen from here, once it has taken over its signals.
+    pub fn pid(&self) -> u32 {
+        let outer = self.child.id();
+        eventually("the wrapper has taken over its signals", || {
+            let pid = if self.place == Place::PidOne { *children(outer).first()? } else { outer };
+            let term_is_blocked = status_bits(pid, "SigBlk")? & (1 << 14) != 0;
+            // Busy forking, unshare blocks signals as well.
+            let is_wrapper = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim() != "unshare";
+            (term_is_blocked && is_wrapper).then_some(pid)
+        })
+    }
+
+    /// The command's PID, seen from here.
+    pub fn command_pid(&self) -> u32 {
+        let pid = self.pid();
+        eventually("the command runs", || children(pid).first().copied())
+    }
+
+    pub fn signal(&self, number: i32) {
+        kill(self.pid(), number);
+    }
+
+    pub fn stdout(&self) -> String {
+        fs::read_to_string(self.stdout.path()).expect("read stdout")
+    }
+
+    /// Waits until the command has said this.
+    pub fn says(&self, text: &str) {
+        eventually(&format!("the command says {text:?}"), || self.stdout().contains(text).then_some(()));
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("wait").is_none()
+    }
+
+    /// Waits for the end.
+    pub fn finish(mut self) -> Ended {
+        let status = eventually("the wrapper ends", || self.child.try_wait().expect("wait"));
+        let took = self.started.elapsed();
+        let stderr = fs::read_to_string(self.stderr.path()).expect("read stderr");
+        assert_eq!(stderr, "", "nothing is written to stderr");
+        let code = status.code().unwrap_or_else(|| panic!("ended by {status} instead of an exit code"));
+        Ended { code, stdout: self.stdout(), took }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The whole group: a wrapper that is killed can take nobody with it.
+        if self.leads_group {
+            let group = format!("-{}", self.child.id());
+            let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal by number; rustix and the standard library know no real-time ones.
+pub fn kill(pid: u32, number: i32) {
+    let status =
+        Command::new("kill").args([format!("-{number}"), pid.to_string()]).status().expect("run kill");
+    assert!(status.success(), "kill -{number} {pid}");
+}
+
+/// Direct children, zombies included.
+pub fn children(pid: u32) -> Vec<u32> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_whitespace().filter_map(|child| child.parse().ok()).collect()
+}
+
+/// A field of `/proc/PID/status` that is a number in base 16.
+pub fn status_bits(pid: u32, field: &str) -> Option<u64> {
+    bits(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, field)
+}
+
+pub fn bits(status: &str, field: &str) -> Option<u64> {
+    let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    u64::from_str_radix(value.trim(), 16).ok()
+}
+
+/// Waits for a condition.
+pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+pub fn directory() -> TempDir {
+    tempfile::tempdir().expect("a temporary directory")
+}
+
+/// A file for `--message`, empty as the kubelet makes it.
+pub struct MessageFile(NamedTempFile);
+
+impl MessageFile {
+    pub fn empty() -> Self {
+        Self(NamedTempFile::new().expect("a temporary file"))
+    }
+
+    pub fn args(&self) -> [OsString; 2] {
+        ["--message".into(), self.0.path().into()]
+    }
+
+    pub fn path(&self) -> String {
+        self.0.path().display().to_string()
+    }
+
+    pub fn read(&self) -> String {
+        fs::read_to_string(self.0.path()).expect("read the message")
+    }
+
+    /// The one line in it.
+    pub fn line(&self) -> String {
+        let text = self.read();
+        assert!(text.starts_with("curfew-reaper: ") && text.ends_with('\n'), "{text:?}");
+        assert_eq!(text.lines().count(), 1, "{text:?}");
+        text
+    }
+}
