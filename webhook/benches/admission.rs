@@ -1,0 +1,257 @@
+//! What a review costs over an answer that never looks at it: the same server twice in one process, driven by `wrk`
+//! over kept connections, all variants in turn within each round.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports to its user")]
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, ensure};
+use axum::http::StatusCode;
+use clap::Parser;
+use curfew::{
+    admission::Engine,
+    config,
+    serve::{Admit, Answer, Config, Facts, Identity, PATH, Server, Signals},
+};
+use curfew_tests::report::{Goal, Section, Table};
+
+/// Times the p50 of the handler that does not look.
+const MAX_RATIO: f64 = 1.6;
+/// Connections kept open at once.
+const CONNECTIONS: [usize; 2] = [1, 8];
+const MILLION: u64 = 1_000_000;
+/// One run of the million: short enough to stop near it.
+const STRETCH: Duration = Duration::from_secs(5);
+
+/// Benchmark of the webhook over TLS.
+#[derive(Parser)]
+struct Args {
+    /// How long each variant is measured in each round, in seconds.
+    #[arg(long, default_value_t = 2)]
+    seconds: u64,
+    /// Rounds.
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Also answer a million reviews and look at the memory.
+    #[arg(long)]
+    million: bool,
+    /// Markdown file to write the section `bench:admission` into.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/benchmarks.md"))]
+    out: PathBuf,
+    /// What the report names as the command behind the figures.
+    #[arg(long, default_value = "make bench")]
+    command: String,
+    /// Exit 1 when a goal is missed.
+    #[arg(long)]
+    check: bool,
+    /// Given by `cargo bench`; means nothing here.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// One run of wrk.
+#[derive(Clone, Copy)]
+struct Run {
+    p50_us: f64,
+    p99_us: f64,
+    requests: u64,
+    per_second: f64,
+}
+
+/// All runs of both variants at one number of connections, by round.
+struct Pair {
+    connections: usize,
+    blind: Vec<Run>,
+    engine: Vec<Run>,
+}
+
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("admission: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> anyhow::Result<bool> {
+    let Args { seconds, rounds, million, out, command, check, bench: _ } = args;
+    let review = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/review.json");
+    let body = fs::read(&review).with_context(|| review.display().to_string())?;
+    let engine = Engine::new(config::Config::builtin()?);
+    let answer = engine.review(&body);
+    let patch = answer.facts.as_ref().map_or(0, |facts| facts.patch_bytes);
+    ensure!(patch > 0, "the engine has no patch for {}, so there is nothing to measure", review.display());
+
+    let runtime = tokio::runtime::Runtime::new()?;
+    let blind = runtime.block_on(start(blind))?;
+    let engine = runtime.block_on(start(engine))?;
+
+    let mut section = Section::new("admission", "Webhook", &command);
+    section.text(format!(
+        "A review of {} bytes (a k6 runner as Istio injects it) and its answer of {} bytes with a patch of {patch}, \
+         over TLS and kept connections; `wrk` on the same machine. *Blind* is the same server with a handler that \
+         allows without looking. {rounds} rounds of {seconds} s, all variants in turn within each; medians of the \
+         rounds.",
+        body.len(),
+        answer.body.len()
+    ));
+    let time = Duration::from_secs(seconds);
+    compare(&mut section, &measure(&review, blind, engine, rounds, time)?);
+    if million {
+        weigh(&mut section, &review, engine)?;
+    }
+    println!("{}", section.markdown());
+    section.write_into(&out).with_context(|| out.display().to_string())?;
+    let missed = section.missed().inspect(|goal| eprintln!("{goal}")).count();
+    Ok(missed == 0 || !check)
+}
+
+/// Allows, without a look at the body.
+fn blind(_: &[u8]) -> Answer {
+    const ALLOWED: &[u8] = br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"5b0c3a52-6a3e-4f0b-9f5d-1d1f0d0f7c11","allowed":true}}"#;
+    let facts = Facts { workload: "unknown".into(), strategy: "off", outcome: "unchanged", patch_bytes: 0 };
+    Answer { status: StatusCode::OK, body: ALLOWED.to_vec(), facts: Some(facts) }
+}
+
+/// The real server, with everything but the ports as in production. It runs until the process ends.
+async fn start(admit: impl Admit) -> anyhow::Result<SocketAddr> {
+    let free = SocketAddr::from(([127, 0, 0, 1], 0));
+    let identity = Identity::SelfSigned(vec!["localhost".parse()?]);
+    let config = Config { listen: free, admin_listen: free, ..Config::new(identity) };
+    let server = Server::bind(config, Arc::new(admit)).await?;
+    let address = server.webhook_address();
+    let (_, signals) = Signals::by_hand();
+    tokio::spawn(server.run(signals));
+    Ok(address)
+}
+
+fn measure(
+    review: &Path,
+    blind: SocketAddr,
+    engine: SocketAddr,
+    rounds: usize,
+    time: Duration,
+) -> anyhow::Result<Vec<Pair>> {
+    for address in [blind, engine] {
+        wrk(review, address, 8, time).context("warming up")?;
+    }
+    let mut pairs =
+        CONNECTIONS.map(|connections| Pair { connections, blind: Vec::new(), engine: Vec::new() });
+    for _ in 0..rounds {
+        for Pair { connections, blind: blind_runs, engine: engine_runs } in &mut pairs {
+            blind_runs.push(wrk(review, blind, *connections, time)?);
+            engine_runs.push(wrk(review, engine, *connections, time)?);
+        }
+    }
+    Ok(pairs.into())
+}
+
+fn compare(section: &mut Section, pairs: &[Pair]) {
+    let mut table = Table::new(&["connections", "handler", "p50", "p99", "reviews/s", "p50 to blind"]);
+    for pair in pairs {
+        let ratio = pair.ratio();
+        for (name, runs, ratio) in
+            [("blind", &pair.blind, String::new()), ("curfew", &pair.engine, format!("{ratio:.2}"))]
+        {
+            table.row([
+                pair.connections.to_string(),
+                name.to_owned(),
+                micros(median(runs, |run| run.p50_us)),
+                micros(median(runs, |run| run.p99_us)),
+                format!("{:.0}", median(runs, |run| run.per_second)),
+                ratio,
+            ]);
+        }
+    }
+    section.table(&table);
+    for pair in pairs {
+        let (ratio, connections) = (pair.ratio(), pair.connections);
+        section.goal(Goal::new(
+            &format!("p50 with {connections} connection{}", if connections == 1 { "" } else { "s" }),
+            &format!("≤ {MAX_RATIO} × blind"),
+            format!("{ratio:.2} ×"),
+            ratio <= MAX_RATIO,
+        ));
+    }
+}
+
+/// Memory of this process (both servers; `wrk` is another) around a million reviews.
+fn weigh(section: &mut Section, review: &Path, engine: SocketAddr) -> anyhow::Result<()> {
+    let before = rss_kb()?;
+    let mut reviews = 0;
+    while reviews < MILLION {
+        reviews += wrk(review, engine, 8, STRETCH)?.requests;
+    }
+    let after = rss_kb()?;
+    section.text(format!(
+        "Resident memory, both servers in one process: {:.1} MB after the rounds above, {:.1} MB after {:.2} million \
+         reviews more.",
+        before as f64 / 1000.0,
+        after as f64 / 1000.0,
+        reviews as f64 / MILLION as f64
+    ));
+    Ok(())
+}
+
+/// Sends the review over kept connections for that long.
+fn wrk(review: &Path, address: SocketAddr, connections: usize, time: Duration) -> anyhow::Result<Run> {
+    let output = Command::new("wrk")
+        .args(["-t1", &format!("-c{connections}"), &format!("-d{}s", time.as_secs()), "-s"])
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/review.lua"))
+        .arg(format!("https://{address}{PATH}?timeout=5s"))
+        .env("REVIEW", review)
+        .output()
+        .context("cannot run wrk: install it (Debian: wrk)")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let result = text.lines().find_map(|line| line.strip_prefix("RESULT "));
+    let numbers: Vec<u64> =
+        result.unwrap_or_default().split(' ').filter_map(|word| word.parse().ok()).collect();
+    let [p50, p99, requests, took_us, failed] = numbers[..] else {
+        anyhow::bail!("wrk gave no result: {text}{}", String::from_utf8_lossy(&output.stderr));
+    };
+    ensure!(failed == 0 && requests > 0, "{failed} of {requests} requests failed:\n{text}");
+    let per_second = requests as f64 / (took_us as f64 / 1e6);
+    Ok(Run { p50_us: p50 as f64, p99_us: p99 as f64, requests, per_second })
+}
+
+fn rss_kb() -> anyhow::Result<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .context("no VmRSS in /proc/self/status")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+fn median(runs: &[Run], figure: impl Fn(&Run) -> f64) -> f64 {
+    middle(runs.iter().map(figure).collect())
+}
+
+fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+fn micros(value: f64) -> String {
+    format!("{value:.0} µs")
+}
+
+// === impl Pair ===
+
+impl Pair {
+    /// The median of the ratios within each round, which ran side by side.
+    fn ratio(&self) -> f64 {
+        middle(
+            self.blind.iter().zip(&self.engine).map(|(blind, engine)| engine.p50_us / blind.p50_us).collect(),
+        )
+    }
+}

@@ -1,0 +1,16 @@
+//! What is known of sidecars, workloads and other wrappers: data, one file each, embedded in the binary and
+//! extended by the user's own rows of the same schema.
+//!
+//! A new mesh is a new file under `webhook/catalogue/` and a case in the corpus; no code.
+
+mod endpoint;
+mod image;
+mod load;
+mod sidecar;
+mod workload;
+
+pub use endpoint::{Endpoint, EndpointError};
+pub use image::repository;
+pub use load::{BrokenRow, Catalogue, Rows, user_rows};
+pub use sidecar::{Evidence, Port, PortSource, Resolved, Settings, Shutdown, Sidecar};
+pub use workload::{JobName, Match, Workload, Wrapper};

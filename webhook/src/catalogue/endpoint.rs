@@ -1,0 +1,138 @@
+//! Addresses of a sidecar's endpoints, as rows write them.
+
+use std::{borrow::Cow, collections::BTreeMap, net::IpAddr, str::FromStr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// `[METHOD=]http://LOOPBACK:PORT/PATH`, where PORT may be `{name}` of one of the row's ports.
+///
+/// Only literal loopback addresses are taken: a user's row must not make anything call outside the pod.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct Endpoint {
+    text: String,
+}
+
+/// Why an endpoint is refused.
+#[derive(Debug, Eq, PartialEq, thiserror::Error)]
+pub enum EndpointError {
+    /// Not plain HTTP.
+    #[error("endpoint `{0}` is not plain HTTP: write [METHOD=]http://127.0.0.1:PORT/PATH")]
+    Scheme(String),
+    /// The host is something else than a literal loopback address.
+    #[error("endpoint `{0}` is not loopback: only 127.0.0.0/8, [::1] and localhost are called")]
+    NotLoopback(String),
+    /// The port is neither a number from 1 to 65535 nor a `{name}`.
+    #[error("endpoint `{0}` has no port: write http://127.0.0.1:PORT/PATH, PORT a number or {{name}}")]
+    Port(String),
+    /// Characters that would not survive the way to the wrapper's command line.
+    #[error("endpoint `{0}` has a space, a control character or `$(` in it")]
+    Characters(String),
+}
+
+impl Endpoint {
+    /// The name in `{name}` where the port is one.
+    pub fn port_name(&self) -> Option<&str> {
+        let start = self.text.find('{')?;
+        let end = self.text[start..].find('}')? + start;
+        Some(&self.text[start + 1..end])
+    }
+
+    /// The endpoint with its port's name replaced by the number in `ports`; unknown names stay.
+    pub fn resolve(&self, ports: &BTreeMap<&str, u16>) -> String {
+        match self.port_name().and_then(|name| ports.get(name).map(|number| (name, number))) {
+            Some((name, number)) => self.text.replacen(&format!("{{{name}}}"), &number.to_string(), 1),
+            None => self.text.clone(),
+        }
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = EndpointError;
+
+    fn from_str(text: &str) -> Result<Self, EndpointError> {
+        let owned = || text.to_owned();
+        if text.contains("$(") || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err(EndpointError::Characters(owned()));
+        }
+        let url = match text.split_once('=') {
+            Some((method, url)) if method.chars().all(|c| c.is_ascii_uppercase()) && !method.is_empty() => url,
+            _ => text,
+        };
+        let rest = url.strip_prefix("http://").ok_or_else(|| EndpointError::Scheme(owned()))?;
+        let authority = rest.split('/').next().unwrap_or_default();
+        let (host, port) = authority.rsplit_once(':').ok_or_else(|| EndpointError::Port(owned()))?;
+        if !is_loopback(host) {
+            return Err(EndpointError::NotLoopback(owned()));
+        }
+        let named = port.strip_prefix('{').and_then(|port| port.strip_suffix('}')).is_some_and(|n| !n.is_empty());
+        if !named && !port.parse::<u16>().is_ok_and(|port| port > 0) {
+            return Err(EndpointError::Port(owned()));
+        }
+        Ok(Self { text: owned() })
+    }
+}
+
+impl TryFrom<String> for Endpoint {
+    type Error = EndpointError;
+
+    fn try_from(text: String) -> Result<Self, EndpointError> {
+        text.parse()
+    }
+}
+
+impl From<Endpoint> for String {
+    fn from(endpoint: Endpoint) -> Self {
+        endpoint.text
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare: Cow<'_, str> = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(v6) => v6.into(),
+        None => host.into(),
+    };
+    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_endpoints_are_taken_and_resolved() {
+        let endpoint: Endpoint = "POST=http://127.0.0.1:{admin}/shutdown".parse().expect("an endpoint");
+        assert_eq!(endpoint.port_name(), Some("admin"));
+        let ports = BTreeMap::from([("admin", 4200)]);
+        assert_eq!(endpoint.resolve(&ports), "POST=http://127.0.0.1:4200/shutdown");
+        for text in ["http://localhost:9091/quitquitquit?x=y", "http://[::1]:80/", "http://127.3.2.1:65535"] {
+            assert!(text.parse::<Endpoint>().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused_with_its_reason() {
+        let refused = |text: &str| text.parse::<Endpoint>().expect_err(text);
+        for text in [
+            "http://10.0.0.1:80/",
+            "http://example.com:80/",
+            "http://127.0.0.1.example.com:80/",
+            "http://127.0.0.1@example.com:80/",
+            "http://0.0.0.0:80/",
+            "http://2130706433:80/",
+        ] {
+            assert_eq!(refused(text), EndpointError::NotLoopback(text.into()), "{text}");
+        }
+        for text in ["https://127.0.0.1:80/", "127.0.0.1:80", "unix:///socket", "post=http://127.0.0.1:80/"] {
+            assert_eq!(refused(text), EndpointError::Scheme(text.into()), "{text}");
+        }
+        for text in ["http://127.0.0.1/", "http://127.0.0.1:0/", "http://127.0.0.1:70000/", "http://127.0.0.1:{}/"] {
+            assert_eq!(refused(text), EndpointError::Port(text.into()), "{text}");
+        }
+        for text in ["http://127.0.0.1:80/a b", "http://127.0.0.1:80/$(HOST)", "http://127.0.0.1:80/\n"] {
+            assert_eq!(refused(text), EndpointError::Characters(text.into()), "{text}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Reading rows: the embedded ones, and a user's, of which a broken one is refused by name and line.
+
+use include_dir::{Dir, include_dir};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use serde_saphyr::Spanned;
+
+use super::{Sidecar, Workload, Wrapper};
+
+static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/catalogue");
+
+/// All rows in force, in the order they are tried.
+#[derive(Clone, Debug, Default, JsonSchema, PartialEq, Serialize)]
+pub struct Catalogue {
+    /// A user's own first, then those told by a name, then those told by their image alone.
+    pub sidecars: Vec<Sidecar>,
+    /// From the lowest rank on.
+    pub workloads: Vec<Workload>,
+    /// Other people's wrappers.
+    pub wrappers: Vec<Wrapper>,
+}
+
+/// A user's rows of every kind, as the configuration file holds them.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rows {
+    /// Rows about sidecars.
+    #[serde(default)]
+    #[schemars(with = "Vec<Sidecar>")]
+    pub sidecars: Vec<Spanned<Value>>,
+    /// Rows about workloads.
+    #[serde(default)]
+    #[schemars(with = "Vec<Workload>")]
+    pub workloads: Vec<Spanned<Value>>,
+}
+
+/// A row that is refused.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("row `{name}` (line {line}): {reason}")]
+pub struct BrokenRow {
+    /// The row's name as far as it can be read, `?` otherwise.
+    pub name: String,
+    /// Line of the text the row begins on, from 1.
+    pub line: u64,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+// === impl Catalogue ===
+
+impl Catalogue {
+    /// The rows this program comes with.
+    ///
+    /// # Errors
+    /// Names the embedded file that cannot be read; a test keeps that from ever being released.
+    pub fn embedded() -> Result<Self, String> {
+        let mut catalogue =
+            Self { sidecars: files("sidecars")?, workloads: files("workloads")?, wrappers: files("wrappers")? };
+        catalogue.sort();
+        Ok(catalogue)
+    }
+
+    /// Puts a user's rows before the others; one with the name of another replaces it.
+    pub fn extend(&mut self, sidecars: Vec<Sidecar>, workloads: Vec<Workload>) {
+        self.sidecars.retain(|row| sidecars.iter().all(|own| own.name != row.name));
+        self.sidecars.splice(0..0, sidecars);
+        self.workloads.retain(|row| workloads.iter().all(|own| own.name != row.name));
+        self.workloads.splice(0..0, workloads);
+        self.workloads.sort_by_key(|row| row.rank);
+    }
+
+    fn sort(&mut self) {
+        self.sidecars.sort_by(|a, b| (a.containers.is_empty(), &a.name).cmp(&(b.containers.is_empty(), &b.name)));
+        self.workloads.sort_by(|a, b| (a.rank, &a.name).cmp(&(b.rank, &b.name)));
+    }
+}
+
+// === impl Rows ===
+
+impl Rows {
+    /// Reads each row by itself, so that a broken one does not take the others with it.
+    pub fn read(self) -> (Vec<Sidecar>, Vec<Workload>, Vec<BrokenRow>) {
+        let mut broken = Vec::new();
+        let sidecars = each(self.sidecars, checked, &mut broken);
+        let workloads = each(self.workloads, Ok, &mut broken);
+        broken.sort_by_key(|row| row.line);
+        (sidecars, workloads, broken)
+    }
+}
+
+/// Reads the rows about sidecars a user wrote in an annotation.
+///
+/// # Errors
+/// The text is no YAML list at all.
+pub fn user_rows(text: &str) -> Result<(Vec<Sidecar>, Vec<BrokenRow>), String> {
+    let sidecars = serde_saphyr::from_str(text).map_err(|error| error.without_snippet().to_string())?;
+    let (sidecars, _, broken) = Rows { sidecars, workloads: Vec::new() }.read();
+    Ok((sidecars, broken))
+}
+
+fn each<T: DeserializeOwned>(
+    rows: Vec<Spanned<Value>>,
+    check: impl Fn(T) -> Result<T, String>,
+    broken: &mut Vec<BrokenRow>,
+) -> Vec<T> {
+    let read = |row: Spanned<Value>| {
+        let line = row.referenced.line();
+        let name = row.value.get("name").and_then(Value::as_str).unwrap_or("?").to_owned();
+        serde_json::from_value(row.value)
+            .map_err(|error| error.to_string())
+            .and_then(&check)
+            .map_err(|reason| BrokenRow { name, line, reason })
+    };
+    rows.into_iter().filter_map(|row| read(row).map_err(|refused| broken.push(refused)).ok()).collect()
+}
+
+/// What the types cannot say: a row must be told by something, and its endpoints' ports must be its own.
+fn checked(row: Sidecar) -> Result<Sidecar, String> {
+    if row.containers.is_empty() && row.evidence.is_empty() {
+        return Err("neither `containers` nor `evidence` says which container it is".to_owned());
+    }
+    let endpoints = [row.ready.as_ref(), row.shutdown.as_ref().map(|shutdown| &shutdown.url)];
+    let names = endpoints.into_iter().flatten().filter_map(|endpoint| endpoint.port_name());
+    for name in names {
+        if !row.ports.contains_key(name) {
+            return Err(format!("no port `{name}` in `ports`"));
+        }
+    }
+    Ok(row)
+}
+
+fn files<T: DeserializeOwned>(folder: &str) -> Result<Vec<T>, String> {
+    let files = EMBEDDED.get_dir(folder).into_iter().flat_map(Dir::files);
+    files
+        .map(|file| {
+            let path = file.path().display();
+            let text = file.contents_utf8().ok_or_else(|| format!("{path}: not UTF-8"))?;
+            serde_saphyr::from_str(text).map_err(|error| format!("{path}: {error}"))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_embedded_row_can_be_read_and_is_named_after_its_file() {
+        let catalogue = Catalogue::embedded().expect("the embedded catalogue");
+        let names = |folder: &str| -> Vec<String> {
+            let files = EMBEDDED.get_dir(folder).expect(folder).files();
+            let mut stems: Vec<_> =
+                files.map(|f| f.path().file_stem().expect("a name").to_string_lossy().into_owned()).collect();
+            stems.sort();
+            stems
+        };
+        let sorted = |mut names: Vec<String>| {
+            names.sort();
+            names
+        };
+        assert_eq!(sorted(catalogue.sidecars.iter().map(|r| r.name.clone()).collect()), names("sidecars"));
+        assert_eq!(sorted(catalogue.workloads.iter().map(|r| r.name.clone()).collect()), names("workloads"));
+        assert_eq!(sorted(catalogue.wrappers.iter().map(|r| r.name.clone()).collect()), names("wrappers"));
+        for row in catalogue.sidecars {
+            checked(row).expect("a row that holds");
+        }
+    }
+
+    #[test]
+    fn a_broken_row_is_refused_by_name_and_line_and_the_rest_holds() {
+        let text = "\
+- name: good
+  containers: [good]
+  shutdown: {url: 'http://127.0.0.1:1/quit'}
+- name: typo
+  containers: [typo]
+  redy: http://127.0.0.1:1/
+- name: outside
+  containers: [outside]
+  ready: http://example.com:80/
+- containers: [nameless]
+- name: portless
+  containers: [portless]
+  ready: http://127.0.0.1:{admin}/
+- name: anything
+- just a string
+";
+        let (rows, broken) = user_rows(text).expect("a list");
+        assert_eq!(rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["good"]);
+        let refused: Vec<_> = broken.iter().map(|b| (b.name.as_str(), b.line)).collect();
+        assert_eq!(refused, [("typo", 4), ("outside", 7), ("?", 10), ("portless", 11), ("anything", 14), ("?", 15)]);
+        assert!(broken[0].reason.contains("redy"), "{}", broken[0]);
+        assert!(broken[1].reason.contains("not loopback"), "{}", broken[1]);
+        assert!(broken[3].reason.contains("no port `admin`"), "{}", broken[4]);
+    }
+
+    #[test]
+    fn text_that_is_no_list_is_an_error_with_its_place() {
+        assert!(user_rows("name: linkerd").is_err());
+        assert!(user_rows("- [").is_err());
+    }
+
+    #[test]
+    fn a_row_of_the_same_name_replaces_the_embedded_one() {
+        let mut catalogue = Catalogue::embedded().expect("the embedded catalogue");
+        let (own, _) = user_rows("- {name: linkerd, containers: [linkerd-proxy]}").expect("a list");
+        catalogue.extend(own, Vec::new());
+        let rows: Vec<_> = catalogue.sidecars.iter().filter(|row| row.name == "linkerd").collect();
+        assert_eq!(rows.len(), 1);
+        assert!(rows[0].shutdown.is_none());
+    }
+}

@@ -1,0 +1,198 @@
+//! Rows about sidecars: how one is recognised, where it listens, how it is told to end.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{endpoint::Endpoint, image};
+use crate::pod::{Container, Pod};
+
+/// A helper container that never ends by itself.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Sidecar {
+    /// The row's name, in statuses and metrics. Lower case, digits and dashes.
+    pub name: String,
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The pod's traffic goes through it, so it is quit after those whose traffic does not.
+    #[serde(default)]
+    pub carries_traffic: bool,
+    /// Names its container may have; any where empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<String>,
+    /// What proves that a container of that name is the sidecar: any one of these. Where empty, the name does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
+    /// Ports its endpoints refer to, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ports: BTreeMap<String, Port>,
+    /// Answers 2xx once the sidecar is ready. GET unless a method is written before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<Endpoint>,
+    /// How it is told to end; where absent it cannot be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shutdown: Option<Shutdown>,
+}
+
+/// One thing that proves a container to be a sidecar.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Evidence {
+    /// The image's repository is this path or ends with it.
+    Image(String),
+    /// The container has this environment variable.
+    Env(String),
+    /// The container's arguments begin with these.
+    Args(Vec<String>),
+    /// The pod has this annotation, and its text names the container in double quotes.
+    NamedBy(String),
+}
+
+/// A port of a sidecar.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Port {
+    /// Its number where none of `from` gives one.
+    pub default: u16,
+    /// Where the pod says its number; the first that does wins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<PortSource>,
+}
+
+/// Where a pod says the number of a port.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum PortSource {
+    /// An environment variable of the sidecar: a number, or an address that ends with one.
+    Env(String),
+    /// A declared port of this name.
+    ContainerPort(String),
+    /// An annotation of the pod.
+    Annotation(String),
+    /// The `httpGet` probe of the sidecar with this path.
+    Probe(String),
+}
+
+/// How a sidecar is told to end.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Shutdown {
+    /// Called when the work is done. POST unless a method is written before it.
+    pub url: Endpoint,
+    /// Without these the endpoint does not answer. A different value the user has set wins, and then the sidecar
+    /// cannot be told to end.
+    #[serde(default, skip_serializing_if = "Settings::is_empty")]
+    pub requires: Settings,
+    /// Set too, unless the user has set something else.
+    #[serde(default, skip_serializing_if = "Settings::is_empty")]
+    pub prefers: Settings,
+}
+
+/// The same setting in the two places it can be made.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Settings {
+    /// On the pod, before the mesh injects: its injector reads them; inert where that mesh is absent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// On the sidecar's container, once it is injected.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+}
+
+/// A row's endpoints for one pod, ports filled in.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Resolved {
+    /// `[METHOD=]URL` that answers 2xx once the sidecar is ready.
+    pub ready: Option<String>,
+    /// `[METHOD=]URL` that ends it.
+    pub shutdown: Option<String>,
+}
+
+// === impl Sidecar ===
+
+impl Sidecar {
+    /// Whether a container is this sidecar.
+    pub fn is(&self, container: &Container<'_>, pod: &Pod<'_>) -> bool {
+        self.has_name(container) && (self.evidence.is_empty() || self.evidence.iter().any(|e| e.holds(container, pod)))
+    }
+
+    /// Whether a container has this sidecar's name, proven or not.
+    pub fn has_name(&self, container: &Container<'_>) -> bool {
+        self.containers.is_empty() || self.containers.iter().any(|name| name == container.name)
+    }
+
+    /// The endpoints with the ports this pod gives them. A port that is switched off (0) has none.
+    pub fn resolve(&self, container: &Container<'_>, pod: &Pod<'_>) -> Resolved {
+        let ports: BTreeMap<&str, u16> =
+            self.ports.iter().map(|(name, port)| (name.as_str(), port.number(container, pod))).collect();
+        let resolve = |endpoint: &Endpoint| match endpoint.port_name().and_then(|name| ports.get(name)) {
+            Some(0) => None,
+            _ => Some(endpoint.resolve(&ports)),
+        };
+        Resolved {
+            ready: self.ready.as_ref().and_then(resolve),
+            shutdown: self.shutdown.as_ref().and_then(|shutdown| resolve(&shutdown.url)),
+        }
+    }
+}
+
+// === impl Evidence ===
+
+impl Evidence {
+    fn holds(&self, container: &Container<'_>, pod: &Pod<'_>) -> bool {
+        match self {
+            Self::Image(path) => container.image.is_some_and(|image| image::ends_with_path(image, path)),
+            Self::Env(name) => container.env.iter().any(|var| var.name == name),
+            Self::Args(prefix) => {
+                container.args.len() >= prefix.len() && container.args.iter().zip(prefix).all(|(a, b)| a == b)
+            }
+            Self::NamedBy(annotation) => pod
+                .metadata
+                .annotations
+                .get(annotation.as_str())
+                .is_some_and(|text| text.contains(&format!("\"{}\"", container.name))),
+        }
+    }
+}
+
+// === impl Port ===
+
+impl Port {
+    fn number(&self, container: &Container<'_>, pod: &Pod<'_>) -> u16 {
+        self.from.iter().find_map(|source| source.number(container, pod)).unwrap_or(self.default)
+    }
+}
+
+// === impl PortSource ===
+
+impl PortSource {
+    fn number(&self, container: &Container<'_>, pod: &Pod<'_>) -> Option<u16> {
+        // An address ends with its port, whatever comes before: `0.0.0.0:4191`, `[::]:4191`, `4191`.
+        let last_number = |text: &str| text.rsplit(':').next().and_then(|number| number.trim().parse().ok());
+        match self {
+            Self::Env(name) => container.env_value(name).and_then(last_number),
+            Self::ContainerPort(name) => {
+                container.ports.iter().find(|port| port.name == Some(name)).map(|port| port.container_port)
+            }
+            Self::Annotation(key) => pod.metadata.annotations.get(key.as_str()).copied().and_then(last_number),
+            Self::Probe(path) => container
+                .probes()
+                .find(|probe| probe.http_path() == Some(path))
+                .and_then(|probe| probe.http_port())
+                .and_then(|port| port.try_into().ok()),
+        }
+    }
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// Nothing to set.
+    pub fn is_empty(&self) -> bool {
+        self.annotations.is_empty() && self.env.is_empty()
+    }
+}

@@ -1,0 +1,70 @@
+//! `curfew inject`.
+
+use std::{fs, io::Read, path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+
+use super::{print, report};
+use crate::{
+    admission::{Engine, Outcome},
+    config::Config,
+    inject::{Report, inject},
+    plan::Wish,
+};
+
+/// Flags of `curfew inject`.
+#[derive(Debug, clap::Args)]
+pub(super) struct InjectArgs {
+    /// File of YAML documents (pods, pod templates, Lists, anything else); `-` for standard input
+    #[arg(short = 'f', long = "filename", value_name = "FILE|-")]
+    file: PathBuf,
+    /// Print what changes instead of the result
+    #[arg(long)]
+    diff: bool,
+    /// Strategy for all pods, whatever their annotations say: auto, switch, native, await, reaper, off
+    #[arg(long)]
+    strategy: Option<Wish>,
+    /// Configuration file, as the webhook's
+    #[arg(long, value_name = "FILE", env = "CURFEW_CONFIG")]
+    config: Option<PathBuf>,
+    /// Say nothing about what was decided on standard error
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub(super) fn run(args: InjectArgs) -> anyhow::Result<ExitCode> {
+    let InjectArgs { file, diff, strategy, config, quiet } = args;
+    let config = match config {
+        Some(path) => Config::load(&path)?,
+        None => Config::builtin()?,
+    };
+    let name = file.display().to_string();
+    let text = if name == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("standard input")?;
+        text
+    } else {
+        fs::read_to_string(&file).with_context(|| name.clone())?
+    };
+    let injected = inject(&Engine::new(config), &name, &text, strategy)?;
+    if !quiet {
+        injected.reports.iter().flat_map(|report| lines(&name, report)).for_each(|line| report(&line));
+    }
+    print(if diff { &injected.diff } else { &injected.text })?;
+    let failed = injected.reports.iter().any(|report| matches!(report.outcome, Outcome::Failed(_)));
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What to tell about one pod: the decision, then each warning.
+fn lines(file: &str, Report { document, object, outcome }: &Report) -> Vec<String> {
+    let head = format!("{file}: document {document}, {object}");
+    match outcome {
+        Outcome::Untouched(reason) => vec![format!("{head}: untouched: {reason}")],
+        Outcome::Failed(reason) => vec![format!("{head}: unchanged: {reason}")],
+        Outcome::Planned { plan, .. } => {
+            let decision = format!("{head}: {}: {}", plan.strategy.name(), plan.reason);
+            let warnings = plan.warnings.iter().map(|warning| format!("{head}: warning: {warning}"));
+            std::iter::once(decision).chain(warnings).collect()
+        }
+    }
+}

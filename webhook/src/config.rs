@@ -1,0 +1,221 @@
+//! Behaviour: one YAML file, validated at start.
+
+use std::{path::Path, time};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    catalogue::{Catalogue, Rows, Sidecar, Workload},
+    duration::Duration,
+    plan::{OnTimeout, Wish},
+};
+
+/// Defaults and delivery.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Settings {
+    /// What holds where neither pod nor namespace says anything.
+    pub defaults: Defaults,
+    /// The program that is brought into pods.
+    pub reaper: Reaper,
+}
+
+/// What holds where neither pod nor namespace says anything.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Defaults {
+    /// `curfew.dev/strategy`.
+    pub strategy: Wish,
+    /// `curfew.dev/ready-timeout`.
+    pub ready_timeout: Duration,
+    /// `curfew.dev/on-ready-timeout`.
+    pub on_ready_timeout: OnTimeout,
+}
+
+/// The program that is brought into pods.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Reaper {
+    /// Image with the binary at `/curfew-reaper` and a numeric user other than 0.
+    pub image: String,
+    /// `Always`, `IfNotPresent` or `Never`.
+    pub image_pull_policy: PullPolicy,
+    /// How the binary comes into the pod.
+    pub delivery: Delivery,
+    /// Resources of the init container; those of the largest main where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Map<String, Value>>,
+}
+
+/// When a kubelet pulls an image.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub enum PullPolicy {
+    /// At each start.
+    Always,
+    /// Where the node does not have it.
+    #[default]
+    IfNotPresent,
+    /// Never: it was brought to the node.
+    Never,
+}
+
+/// How the binary comes into the pod.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Delivery {
+    /// An init container copies it into an `emptyDir`: on every cluster.
+    #[default]
+    InitContainer,
+    /// The image itself is mounted: Kubernetes ≥ 1.35 (on by default) with containerd ≥ 2.1 or CRI-O.
+    ImageVolume,
+}
+
+/// The settings and the rows in force.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Defaults and delivery.
+    pub settings: Settings,
+    /// The rows, the file's own among them.
+    pub catalogue: Catalogue,
+}
+
+/// The file as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct File {
+    defaults: Defaults,
+    reaper: Reaper,
+    catalogue: Rows,
+}
+
+/// Why a configuration does not hold. The message names the file and the place.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It says something that does not hold.
+    #[error("{path}: {reason}")]
+    Invalid {
+        /// The file.
+        path: String,
+        /// What and where.
+        reason: String,
+    },
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Built-in defaults and rows.
+    ///
+    /// # Errors
+    /// An embedded row is broken, which a test keeps from ever being released.
+    pub fn builtin() -> Result<Self, ConfigError> {
+        Self::parse("", "(built-in)")
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or something in it does not hold. Here, unlike in a pod's annotation, one broken row
+    /// refuses the whole file: its author is at hand.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: name.clone(), source })?;
+        Self::parse(&text, &name)
+    }
+
+    /// Reads a file's text; `path` is its name in messages.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str, path: &str) -> Result<Self, ConfigError> {
+        let invalid = |reason: String| ConfigError::Invalid { path: path.to_owned(), reason };
+        let file: Option<File> =
+            serde_saphyr::from_str(text).map_err(|error| invalid(error.without_snippet().to_string()))?;
+        let File { defaults, reaper, catalogue: rows } = file.unwrap_or_default();
+        if defaults.ready_timeout.as_std() < time::Duration::from_secs(1) {
+            return Err(invalid(format!("defaults.readyTimeout: `{}` is under 1s", defaults.ready_timeout)));
+        }
+        if reaper.image.is_empty() || reaper.image.contains(char::is_whitespace) {
+            return Err(invalid(format!("reaper.image: `{}` is no image reference", reaper.image)));
+        }
+        let (sidecars, workloads, broken) = rows.read();
+        if let Some(row) = broken.first() {
+            return Err(invalid(format!("catalogue: {row}")));
+        }
+        let mut catalogue = Catalogue::embedded().map_err(invalid)?;
+        catalogue.extend(sidecars, workloads);
+        Ok(Self { settings: Settings { defaults, reaper }, catalogue })
+    }
+
+    /// The configuration in force, as YAML that could be given again.
+    pub fn to_yaml(&self) -> String {
+        #[derive(Serialize)]
+        struct InForce<'a> {
+            #[serde(flatten)]
+            settings: &'a Settings,
+            catalogue: RowsInForce<'a>,
+        }
+        #[derive(Serialize)]
+        struct RowsInForce<'a> {
+            sidecars: &'a [Sidecar],
+            workloads: &'a [Workload],
+        }
+        let Self { settings, catalogue } = self;
+        let catalogue = RowsInForce { sidecars: &catalogue.sidecars, workloads: &catalogue.workloads };
+        serde_saphyr::to_string(&InForce { settings, catalogue }).unwrap_or_default()
+    }
+}
+
+// === impl Defaults ===
+
+impl Default for Defaults {
+    fn default() -> Self {
+        let ready_timeout = Duration::from(time::Duration::from_secs(60));
+        Self { strategy: Wish::Auto, ready_timeout, on_ready_timeout: OnTimeout::Fail }
+    }
+}
+
+// === impl Reaper ===
+
+impl Default for Reaper {
+    fn default() -> Self {
+        Self {
+            image: concat!("ghcr.io/curfew-dev/curfew-reaper:", env!("CARGO_PKG_VERSION")).to_owned(),
+            image_pull_policy: PullPolicy::default(),
+            delivery: Delivery::default(),
+            resources: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_can_be_given_again() {
+        let config = Config::parse("defaults: {readyTimeout: 5m, onReadyTimeout: run}", "f").expect("valid");
+        assert_eq!(Config::parse(&config.to_yaml(), "printed").expect("valid again"), config);
+    }
+
+    #[test]
+    fn what_does_not_hold_is_refused_with_file_and_place() {
+        let refused = |text: &str| Config::parse(text, "curfew.yaml").expect_err(text).to_string();
+        assert!(refused("defaults: {readyTimeout: soon}").contains("soon"));
+        assert!(refused("defaults:\n  startegy: await").contains("startegy"));
+        assert!(refused("reaper: {image: ''}").contains("reaper.image"));
+        assert!(refused("defaults: {readyTimeout: 10ms}").contains("readyTimeout"));
+        let row = refused("catalogue:\n  sidecars:\n  - name: far\n    containers: [far]\n    ready: http://10.0.0.1:1/");
+        assert!(row.starts_with("curfew.yaml: catalogue: row `far` (line 3)"), "{row}");
+    }
+}

@@ -1,0 +1,15 @@
+//! Curfew: a mutating admission webhook that lets Jobs end beside service-mesh proxies.
+//!
+//! [`plan`] decides, [`patch`] writes the decision as a JSON patch against the raw object, [`admission`] and
+//! [`inject`] carry both to and from the API server and files, [`serve`] is the server around the former.
+
+pub mod admission;
+pub mod catalogue;
+pub mod cli;
+pub mod config;
+pub mod duration;
+pub mod inject;
+pub mod patch;
+pub mod plan;
+pub mod pod;
+pub mod serve;

@@ -1,0 +1,78 @@
+//! A plan as RFC 6902 operations against the raw object.
+//!
+//! A patch that does not apply denies the pod even under `failurePolicy: Ignore`. So operations are minimal, written
+//! against the raw JSON and never against a typed round trip, each `test` only asks for the name of an array
+//! element about to be edited, and [`checked`] applies the whole patch before it is answered.
+
+mod edit;
+
+use json_patch::{Patch, PatchError};
+use serde_json::{Value, json};
+
+use crate::plan::{APPLIED_LABEL, Edits, Install, Plan, ProbeEdit, STATUS, Wrap};
+use edit::Editor;
+
+/// Total size of an object's annotations the API server takes, in bytes: keys and values (`apimachinery`,
+/// `TotalAnnotationSizeLimitB`).
+const ANNOTATIONS_LIMIT: usize = 256 * 1024;
+
+/// The operations that carry out a plan. Empty where everything is as planned already.
+pub fn of(raw: &Value, plan: &Plan) -> Patch {
+    let mut editor = Editor::new(raw);
+    let Edits { annotations, remove_annotations, env, wraps, install } = &plan.edits;
+
+    editor.set_entries("labels", [(APPLIED_LABEL, plan.strategy.name())]);
+    let status = plan.status();
+    let mut entries: Vec<_> = annotations.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    if fits(raw, &status) {
+        entries.push((STATUS, &status));
+    }
+    editor.set_entries("annotations", entries);
+    for key in remove_annotations {
+        editor.remove_entry("annotations", key);
+    }
+    if let Some(Install { volumes, init_container }) = install {
+        editor.append_missing("/spec", "volumes", "name", volumes);
+        editor.append_missing("/spec", "initContainers", "name", init_container);
+    }
+    for Wrap { index, container, command, mounts, startup_probe } in wraps {
+        let path = format!("/spec/containers/{index}");
+        editor.guarded(&path, container, |editor| {
+            editor.set(&path, "command", json!(command));
+            editor.append_missing(&path, "volumeMounts", "mountPath", mounts);
+            match startup_probe {
+                Some(ProbeEdit::Add(probe)) => editor.set(&path, "startupProbe", probe.clone()),
+                Some(ProbeEdit::Threshold(tries)) => {
+                    editor.set(&format!("{path}/startupProbe"), "failureThreshold", json!(tries));
+                }
+                None => {}
+            }
+        });
+    }
+    for of_one in env.chunk_by(|a, b| a.index == b.index) {
+        let path = format!("/spec/containers/{}", of_one[0].index);
+        editor.guarded(&path, &of_one[0].container, |editor| {
+            editor.set_env(&path, of_one.iter().map(|variable| (&*variable.name, &*variable.value)));
+        });
+    }
+    editor.finish()
+}
+
+/// Applies a patch to a copy of the raw object.
+///
+/// # Errors
+/// It does not apply: it must not be answered then.
+pub fn checked(raw: &Value, patch: &Patch) -> Result<Value, PatchError> {
+    let mut patched = raw.clone();
+    json_patch::patch(&mut patched, patch)?;
+    Ok(patched)
+}
+
+/// Whether the pod's annotations still fit with a status among them: better no status than no pod.
+fn fits(raw: &Value, status: &str) -> bool {
+    let present = raw.pointer("/metadata/annotations").and_then(Value::as_object);
+    let size: usize = present.into_iter().flatten().map(|(key, value)| key.len() + value.to_string().len()).sum();
+    // What meshes are told beside it is shorter than this.
+    size + status.len() + 4096 <= ANNOTATIONS_LIMIT
+}
+

@@ -1,0 +1,148 @@
+//! What is to be done to a pod, and why. Pure: no clock, no I/O, no Kubernetes client.
+//!
+//! [`plan`] is the whole of it: a pod, the facts of its namespace, the catalogue and the settings go in, a
+//! [`Verdict`] comes out. It starts from the pod as its owner wrote it, undoing in its view what an earlier pass of
+//! Curfew did, so a second pass over a patched pod comes to the same plan and nothing is left to patch.
+
+mod deliver;
+mod finish;
+mod key;
+mod obstacle;
+mod prepare;
+mod probe;
+mod status;
+mod strategy;
+mod survey;
+mod wishes;
+mod wrap;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+pub use deliver::{BIN_DIR, BIN_VOLUME, INSTALLER, Install, REAPER, RUN_DIR, RUN_VOLUME, TOKEN_VOLUME};
+pub use finish::ExitCodes;
+pub use key::*;
+pub use prepare::EnvEdit;
+pub use probe::ProbeEdit;
+pub use strategy::{Strategy, Wish};
+pub use survey::{Form, Found, Survey};
+pub use wishes::{OnTimeout, Wishes};
+pub use wrap::{Wrap, own_command};
+
+use crate::{catalogue::Catalogue, config::Settings, pod::Pod};
+
+/// Everything a decision depends on besides the pod.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The pod's namespace.
+    pub namespace: &'a Namespace,
+    /// The rows in force.
+    pub catalogue: &'a Catalogue,
+    /// Defaults and delivery.
+    pub settings: &'a Settings,
+    /// Beats every annotation: somebody at a command line asked for it.
+    pub strategy: Option<Wish>,
+}
+
+/// What is known of a namespace.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Namespace {
+    /// Its annotations: defaults for those of its pods.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// The outcome of planning.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// Not a byte of the pod is to change, and this is why.
+    Untouched(&'static str),
+    /// The pod is Curfew's business; at least its status is written.
+    Planned(Box<Plan>),
+}
+
+/// What is to be done to one pod.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The strategy carried out.
+    pub strategy: Strategy,
+    /// Why this one.
+    pub reason: String,
+    /// Name of the workload's row.
+    pub workload: String,
+    /// Every regular container and known sidecar, and what it was taken for.
+    pub containers: BTreeMap<String, String>,
+    /// Strategies that come first but do not apply, and why.
+    pub passed_over: BTreeMap<Strategy, String>,
+    /// What the user should know: key, value and mend.
+    pub warnings: Vec<String>,
+    /// Annotations of meshes that are set on this pod before an injector reads them.
+    pub prepared: Vec<String>,
+    /// The changes.
+    pub edits: Edits,
+}
+
+/// Changes to a pod, each of something named.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Edits {
+    /// Annotations to set, besides the status.
+    pub annotations: BTreeMap<String, String>,
+    /// Annotations to remove.
+    pub remove_annotations: Vec<&'static str>,
+    /// Environment variables to set on sidecars.
+    pub env: Vec<EnvEdit>,
+    /// Commands to replace.
+    pub wraps: Vec<Wrap>,
+    /// How the wrapper comes into the pod; absent where no command is replaced.
+    pub install: Option<Install>,
+}
+
+/// Decides what is to be done to a pod.
+pub fn plan(pod: &Pod<'_>, context: Context<'_>) -> Verdict {
+    if pod.restart_policy() == "Always" {
+        return Verdict::Untouched("its restart policy is Always: what never ends needs no curfew");
+    }
+    if pod.metadata.labels.get(INJECT_LABEL) == Some(&"disabled") {
+        return Verdict::Untouched("its label curfew.dev/inject is disabled");
+    }
+    let wishes = Wishes::read(pod, context);
+    if wishes.strategy == Wish::Off {
+        return Verdict::Untouched("curfew.dev/strategy is off");
+    }
+    let survey = Survey::of(pod, &wishes);
+    let choice = strategy::choose(pod, &survey, &wishes, context.settings);
+
+    let mut warnings = wishes.warnings.clone();
+    warnings.extend(survey.warnings.iter().cloned());
+    warnings.extend(choice.warnings);
+    let mut edits = choice.edits;
+    if pod.metadata.annotations.contains_key(DONE_ANNOTATION) {
+        // Written for another pod, or by somebody else: only the watch may say that this pod is done.
+        edits.remove_annotations.push(DONE_ANNOTATION);
+    }
+    Verdict::Planned(Box::new(Plan {
+        strategy: choice.strategy,
+        reason: choice.reason,
+        workload: survey.workload_name().to_owned(),
+        containers: survey.roles(),
+        passed_over: choice.passed_over,
+        warnings,
+        prepared: choice.prepared,
+        edits,
+    }))
+}
+
+impl Plan {
+    /// The text of the annotation `curfew.dev/status`.
+    pub fn status(&self) -> String {
+        status::render(self)
+    }
+
+    /// The plan as JSON, for people and goldens.
+    pub fn to_json(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}

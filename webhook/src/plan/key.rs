@@ -1,0 +1,25 @@
+//! Names of labels and annotations.
+
+/// Label of a namespace or a pod: `enabled` or `disabled`.
+pub const INJECT_LABEL: &str = "curfew.dev/inject";
+/// Label of every pod Curfew was asked about: what was done.
+pub const APPLIED_LABEL: &str = "curfew.dev/applied";
+/// Wished strategy.
+pub const STRATEGY: &str = "curfew.dev/strategy";
+/// How long a main waits for its sidecars.
+pub const READY_TIMEOUT: &str = "curfew.dev/ready-timeout";
+/// What happens then: `fail` or `run`.
+pub const ON_READY_TIMEOUT: &str = "curfew.dev/on-ready-timeout";
+/// Names of the containers that do the pod's work.
+pub const MAIN_CONTAINERS: &str = "curfew.dev/main-containers";
+/// Catalogue rows for this pod, YAML.
+pub const SIDECARS: &str = "curfew.dev/sidecars";
+/// Written: what was decided and why.
+pub const STATUS: &str = "curfew.dev/status";
+/// Written by the watch: the pod's UID. Removed at admission.
+pub const DONE_ANNOTATION: &str = "curfew.dev/done";
+
+/// Annotations the contract names whose strategies this version does not carry out.
+pub(super) const LATER: [&str; 2] = ["curfew.dev/net", "curfew.dev/k6-control-port"];
+/// Annotations a user may write.
+pub(super) const READ: [&str; 5] = [STRATEGY, READY_TIMEOUT, ON_READY_TIMEOUT, MAIN_CONTAINERS, SIDECARS];

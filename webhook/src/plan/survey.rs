@@ -1,0 +1,156 @@
+//! What a pod is made of: its workload, its sidecars, its mains.
+
+use std::collections::BTreeMap;
+
+use super::{SIDECARS, Wishes};
+use crate::{
+    catalogue::{Catalogue, Resolved, Sidecar, Workload},
+    pod::{Container, Pod},
+};
+
+/// How a sidecar sits in the pod.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Form {
+    /// In `containers`: it holds the pod until it is quit.
+    Classic,
+    /// In `initContainers` with `restartPolicy: Always`: the kubelet ends it.
+    Native,
+}
+
+/// A sidecar found in the pod.
+#[derive(Clone, Debug)]
+pub struct Found<'a> {
+    /// Its container.
+    pub container: &'a Container<'a>,
+    /// Its place in the list its form says.
+    pub index: usize,
+    /// How it sits in the pod.
+    pub form: Form,
+    /// What the catalogue knows of it.
+    pub row: &'a Sidecar,
+    /// Its endpoints in this pod.
+    pub endpoints: Resolved,
+}
+
+/// What a pod is made of.
+#[derive(Clone, Debug)]
+pub struct Survey<'a> {
+    /// Who made it; absent where no row matches.
+    pub workload: Option<&'a Workload>,
+    /// Its sidecars, in the pod's order, native ones first.
+    pub sidecars: Vec<Found<'a>>,
+    /// The containers that do its work, with their places.
+    pub mains: Vec<(usize, &'a Container<'a>)>,
+    /// Regular containers that are neither: nobody waits for them.
+    pub others: Vec<&'a str>,
+    /// What looked like a sidecar and is none.
+    pub warnings: Vec<String>,
+    /// The catalogue's rows about other wrappers.
+    pub catalogue: &'a Catalogue,
+}
+
+impl<'a> Survey<'a> {
+    /// Looks a pod over.
+    pub fn of(pod: &'a Pod<'a>, wishes: &'a Wishes<'_>) -> Self {
+        let catalogue: &Catalogue = &wishes.catalogue;
+        let mut survey = Self {
+            workload: catalogue.workloads.iter().find(|row| row.is(pod)),
+            sidecars: Vec::new(),
+            mains: Vec::new(),
+            others: Vec::new(),
+            warnings: Vec::new(),
+            catalogue,
+        };
+        for (index, container) in pod.spec.init_containers.iter().enumerate().filter(|(_, c)| c.is_native_sidecar()) {
+            if let Some(row) = catalogue.sidecars.iter().find(|row| row.is(container, pod)) {
+                survey.found(container, index, Form::Native, row, pod);
+            }
+        }
+        for (index, container) in pod.spec.containers.iter().enumerate() {
+            let named = wishes.mains.contains(&container.name);
+            match catalogue.sidecars.iter().find(|row| row.is(container, pod)) {
+                Some(row) if !named => survey.found(container, index, Form::Classic, row, pod),
+                row => {
+                    if row.is_none() {
+                        survey.warn_if_only_named_like_a_sidecar(container);
+                    }
+                    if named || wishes.mains.is_empty() {
+                        survey.mains.push((index, container));
+                    } else {
+                        survey.other(container.name);
+                    }
+                }
+            }
+        }
+        survey
+    }
+
+    /// Name of the workload's row.
+    pub fn workload_name(&self) -> &'a str {
+        self.workload.map_or("unknown", |row| &row.name)
+    }
+
+    /// The sidecars that hold the pod.
+    pub fn classic(&self) -> impl Iterator<Item = &Found<'a>> {
+        self.sidecars.iter().filter(|found| found.form == Form::Classic)
+    }
+
+    /// Native sidecars the mains do not wait for although their readiness could be asked.
+    pub fn ungated(&self) -> impl Iterator<Item = &Found<'a>> {
+        self.sidecars.iter().filter(|found| {
+            found.form == Form::Native && found.container.startup_probe.is_none() && found.endpoints.ready.is_some()
+        })
+    }
+
+    /// Why the pod needs nothing, if so.
+    pub fn nothing_to_do(&self) -> Option<&'static str> {
+        if self.sidecars.is_empty() {
+            Some("no sidecar in the pod")
+        } else if self.classic().next().is_none() && self.ungated().next().is_none() {
+            Some("every sidecar is native and ready before the mains start")
+        } else {
+            None
+        }
+    }
+
+    /// No proxy carries the pod's traffic yet, so one may still be injected.
+    pub fn traffic_is_free(&self) -> bool {
+        !self.sidecars.iter().any(|found| found.row.carries_traffic)
+    }
+
+    /// Every regular container and known sidecar, and what it was taken for.
+    pub fn roles(&self) -> BTreeMap<String, String> {
+        let sidecars = self.sidecars.iter().map(|found| {
+            let form = match found.form {
+                Form::Classic => "classic",
+                Form::Native => "native",
+            };
+            (found.container.name.to_owned(), format!("{form} sidecar {}", found.row.name))
+        });
+        let mains = self.mains.iter().map(|(_, container)| (container.name.to_owned(), "main".to_owned()));
+        let others = self.others.iter().map(|name| ((*name).to_owned(), "neither main nor sidecar".to_owned()));
+        sidecars.chain(mains).chain(others).collect()
+    }
+
+    fn found(&mut self, container: &'a Container<'a>, index: usize, form: Form, row: &'a Sidecar, pod: &Pod<'_>) {
+        self.sidecars.push(Found { container, index, form, row, endpoints: row.resolve(container, pod) });
+    }
+
+    fn other(&mut self, name: &'a str) {
+        self.others.push(name);
+        self.warnings.push(format!(
+            "container {name}: neither main nor sidecar, so nothing ends it; give it a row in {SIDECARS}"
+        ));
+    }
+
+    fn warn_if_only_named_like_a_sidecar(&mut self, container: &Container<'_>) {
+        let lookalike =
+            self.catalogue.sidecars.iter().find(|row| !row.containers.is_empty() && row.has_name(container));
+        if let Some(row) = lookalike {
+            self.warnings.push(format!(
+                "container {}: has the name of the sidecar {} but nothing else of it, so it is taken for a main",
+                container.name, row.name
+            ));
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What the user asked for: annotations of the pod, defaults from its namespace and the configuration.
+
+use std::{borrow::Cow, str::FromStr, time};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Context, LATER, MAIN_CONTAINERS, ON_READY_TIMEOUT, READ, READY_TIMEOUT, SIDECARS, STRATEGY, Wish};
+use crate::{
+    catalogue::{Catalogue, user_rows},
+    duration::Duration,
+    pod::Pod,
+};
+
+/// Beyond a day a wait is a mistake; and the kubelet's probe thresholds end at 2³¹ seconds.
+const LONGEST_WAIT: time::Duration = time::Duration::from_secs(24 * 60 * 60);
+
+/// What happens when a sidecar is not ready in time.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnTimeout {
+    /// The main does not start; its container exits with 69.
+    #[default]
+    Fail,
+    /// The main starts all the same.
+    Run,
+}
+
+/// What the user asked for, defaults filled in.
+#[derive(Clone, Debug)]
+pub struct Wishes<'a> {
+    /// Wished strategy.
+    pub strategy: Wish,
+    /// How long a main waits for its sidecars.
+    pub ready_timeout: Duration,
+    /// What happens then.
+    pub on_ready_timeout: OnTimeout,
+    /// The containers named as mains; all that are no sidecar where empty.
+    pub mains: Vec<&'a str>,
+    /// The rows in force for this pod.
+    pub catalogue: Cow<'a, Catalogue>,
+    /// Values that could not be read, and what holds instead.
+    pub warnings: Vec<String>,
+}
+
+/// Looks an annotation up on the pod, then on its namespace, and says in warnings where it stood.
+struct Reader<'a> {
+    pod: &'a Pod<'a>,
+    context: Context<'a>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Wishes<'a> {
+    /// Reads them. A value that cannot be read is named in a warning and the default holds.
+    pub fn read(pod: &'a Pod<'a>, context: Context<'a>) -> Self {
+        let defaults = &context.settings.defaults;
+        let mut reader = Reader { pod, context, warnings: Vec::new() };
+        let strategy = reader.parse(STRATEGY, defaults.strategy, Wish::name);
+        let strategy = context.strategy.unwrap_or(strategy);
+        let ready_timeout = reader.ready_timeout(defaults.ready_timeout);
+        let on_ready_timeout = reader.parse(ON_READY_TIMEOUT, defaults.on_ready_timeout, OnTimeout::name);
+        let mains = reader.mains();
+        let catalogue = reader.catalogue();
+        reader.unknown_annotations();
+        Self { strategy, ready_timeout, on_ready_timeout, mains, catalogue, warnings: reader.warnings }
+    }
+}
+
+// === impl Reader ===
+
+impl<'a> Reader<'a> {
+    fn get(&self, key: &str) -> Option<&'a str> {
+        let namespace = || self.context.namespace.annotations.get(key).map(String::as_str);
+        self.pod.metadata.annotations.get(key).copied().or_else(namespace).map(str::trim)
+    }
+
+    fn parse<T>(&mut self, key: &str, default: T, name: impl Fn(T) -> &'static str) -> T
+    where
+        T: FromStr<Err = String> + Copy,
+    {
+        match self.get(key).map(T::from_str) {
+            None => default,
+            Some(Ok(value)) => value,
+            Some(Err(error)) => {
+                self.warnings.push(format!("{key}: {error}; {} holds", name(default)));
+                default
+            }
+        }
+    }
+
+    fn ready_timeout(&mut self, default: Duration) -> Duration {
+        let Some(text) = self.get(READY_TIMEOUT) else { return default };
+        match text.parse::<Duration>() {
+            Ok(wait) if wait.as_std() >= time::Duration::from_secs(1) && wait.as_std() <= LONGEST_WAIT => wait,
+            Ok(_) => {
+                self.warnings.push(format!("{READY_TIMEOUT}: `{text}` is not from 1s to 24h; {default} holds"));
+                default
+            }
+            Err(error) => {
+                self.warnings.push(format!("{READY_TIMEOUT}: {error}; {default} holds"));
+                default
+            }
+        }
+    }
+
+    /// Only names of containers the pod has.
+    fn mains(&mut self) -> Vec<&'a str> {
+        let Some(text) = self.get(MAIN_CONTAINERS) else { return Vec::new() };
+        let present: Vec<_> = self.pod.spec.containers.iter().map(|container| container.name).collect();
+        let wished: Vec<_> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        // A namespace's default may name containers of other pods too.
+        let of_pod = self.pod.metadata.annotations.contains_key(MAIN_CONTAINERS);
+        for name in wished.iter().filter(|name| of_pod && !present.contains(name)) {
+            self.warnings
+                .push(format!("{MAIN_CONTAINERS}: no container `{name}` in the pod (it has {})", present.join(", ")));
+        }
+        wished.into_iter().filter(|name| present.contains(name)).collect()
+    }
+
+    fn catalogue(&mut self) -> Cow<'a, Catalogue> {
+        let rows = Cow::Borrowed(self.context.catalogue);
+        let Some(text) = self.get(SIDECARS) else { return rows };
+        match user_rows(text) {
+            Ok((own, broken)) => {
+                self.warnings.extend(broken.iter().map(|row| format!("{SIDECARS}: {row}; the others hold")));
+                let mut rows = rows.into_owned();
+                rows.extend(own, Vec::new());
+                Cow::Owned(rows)
+            }
+            Err(error) => {
+                self.warnings.push(format!("{SIDECARS}: no YAML list of catalogue rows: {error}"));
+                rows
+            }
+        }
+    }
+
+    fn unknown_annotations(&mut self) {
+        for key in self.pod.metadata.annotations.keys().filter(|key| key.starts_with("curfew.dev/")) {
+            if LATER.contains(key) {
+                self.warnings.push(format!("{key}: not carried out by this version"));
+            } else if !READ.contains(key) && ![super::STATUS, super::DONE_ANNOTATION].contains(key) {
+                self.warnings.push(format!("{key}: no annotation of Curfew (it reads {})", READ.join(", ")));
+            }
+        }
+    }
+}
+
+// === impl OnTimeout ===
+
+impl OnTimeout {
+    /// As annotations and the wrapper's flags write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fail => "fail",
+            Self::Run => "run",
+        }
+    }
+}
+
+impl FromStr for OnTimeout {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "fail" => Ok(Self::Fail),
+            "run" => Ok(Self::Run),
+            _ => Err(format!("`{text}` is neither fail nor run")),
+        }
+    }
+}

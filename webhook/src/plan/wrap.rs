@@ -1,0 +1,179 @@
+//! The strategy `await`: the main's command runs under the wrapper, which waits for the sidecars and quits them.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    Edits, ExitCodes, Form, OnTimeout, ProbeEdit, REAPER, RUN_DIR, Survey, Wishes, deliver, prepare, probe,
+};
+use crate::{
+    config::Settings,
+    pod::{Container, Pod},
+};
+
+/// A command to replace.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Wrap {
+    /// Place in `containers`.
+    pub index: usize,
+    /// The container's name.
+    pub container: String,
+    /// The new command; the arguments stay, so `$(VAR)` in them does too.
+    pub command: Vec<String>,
+    /// Mounts it needs.
+    pub mounts: Vec<Value>,
+    /// Change to its startup probe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub startup_probe: Option<ProbeEdit>,
+}
+
+/// The command as the container's owner wrote it, without a wrapper of an earlier pass.
+pub fn own_command<'c, 'a>(container: &'c Container<'a>) -> &'c [&'a str] {
+    match &container.command[..] {
+        [REAPER, "await", rest @ ..] => {
+            rest.iter().position(|word| *word == "--").map_or(&[][..], |end| &rest[end + 1..])
+        }
+        command => command,
+    }
+}
+
+/// Gives containers that an earlier pass wrapped their own command back.
+pub(super) fn undo(pod: &Pod<'_>) -> Vec<Wrap> {
+    let wrapped = pod.spec.containers.iter().enumerate().filter(|(_, c)| is_wrapped(c));
+    wrapped
+        .map(|(index, container)| Wrap {
+            index,
+            container: container.name.to_owned(),
+            command: own_command(container).iter().map(ToString::to_string).collect(),
+            mounts: Vec::new(),
+            startup_probe: None,
+        })
+        .collect()
+}
+
+/// Whether every main could be wrapped.
+///
+/// # Errors
+/// The first main that cannot, and why.
+pub(super) fn all_mains(pod: &Pod<'_>, survey: &Survey<'_>) -> Result<(), String> {
+    if survey.mains.is_empty() {
+        return Err("no container in the pod is a main".to_owned());
+    }
+    for (_, main) in &survey.mains {
+        let (name, command) = (main.name, own_command(main));
+        if command.is_empty() {
+            return Err(format!("container {name} has no command, and its image's is unknown here; write it out"));
+        }
+        if let Some(wrapper) = survey.catalogue.wrappers.iter().find(|wrapper| wrapper.wraps(command)) {
+            return Err(format!("container {name} already runs under {}; {}", wrapper.name, wrapper.mend));
+        }
+        if ExitCodes::finishing(pod.restart_policy(), main).is_empty() {
+            return Err(format!("container {name} restarts whatever its exit code, so it is never done"));
+        }
+    }
+    match deliver::conflict(pod, &survey.mains) {
+        Some(conflict) => Err(conflict),
+        None => Ok(()),
+    }
+}
+
+/// Everything `await` changes.
+///
+/// # Errors
+/// Why it does not apply.
+pub(super) fn edits(
+    pod: &Pod<'_>,
+    survey: &Survey<'_>,
+    wishes: &Wishes<'_>,
+    settings: &Settings,
+) -> Result<Edits, String> {
+    all_mains(pod, survey)?;
+    let mut edits = Edits::default();
+    for found in survey.classic() {
+        if found.endpoints.shutdown.is_none() {
+            return Err(format!("sidecar {} ({}) has no shutdown endpoint", found.container.name, found.row.name));
+        }
+        edits.env.extend(prepare::env(pod, found)?);
+    }
+    // Nobody has to be last where nobody is quit.
+    let shared = survey.mains.len() > 1 && survey.classic().next().is_some();
+    for (index, main) in &survey.mains {
+        let mut command = vec![REAPER.to_owned(), "await".to_owned()];
+        command.extend(flags(pod, survey, wishes, main, shared));
+        command.push("--".to_owned());
+        command.extend(own_command(main).iter().map(ToString::to_string));
+        let probe = if is_wrapped(main) { None } else { probe::edit(main, wishes.ready_timeout.as_std()) };
+        edits.wraps.push(Wrap {
+            index: *index,
+            container: main.name.to_owned(),
+            command,
+            mounts: deliver::mounts(shared),
+            startup_probe: probe,
+        });
+    }
+    edits.install = Some(deliver::install(pod, &survey.mains, shared, settings));
+    Ok(edits)
+}
+
+/// One sentence on what is done.
+pub(super) fn reason(survey: &Survey<'_>) -> String {
+    let names = |form| {
+        let names: Vec<_> = survey.sidecars.iter().filter(|f| f.form == form).map(|f| f.container.name).collect();
+        names.join(", ")
+    };
+    match survey.classic().next() {
+        Some(_) => format!("the command waits for its sidecars and quits {} when it is done", names(Form::Classic)),
+        None => format!("the command waits for {}, which nothing else makes it do", names(Form::Native)),
+    }
+}
+
+/// Wishes that are not granted.
+pub(super) fn warnings(survey: &Survey<'_>, wishes: &Wishes<'_>) -> Vec<String> {
+    let refused = must_wait(survey) && wishes.on_ready_timeout == OnTimeout::Run;
+    let workload = survey.workload_name();
+    refused
+        .then(|| format!("{}: `run` does not hold for {workload}, it must wait; fail holds", super::ON_READY_TIMEOUT))
+        .into_iter()
+        .collect()
+}
+
+fn must_wait(survey: &Survey<'_>) -> bool {
+    survey.workload.is_some_and(|row| row.must_wait)
+}
+
+fn is_wrapped(container: &Container<'_>) -> bool {
+    own_command(container).len() != container.command.len()
+}
+
+fn flags(pod: &Pod<'_>, survey: &Survey<'_>, wishes: &Wishes<'_>, main: &Container<'_>, shared: bool) -> Vec<String> {
+    let mut flags = Vec::new();
+    let mut flag = |name: &str, value: &str| flags.extend([name.to_owned(), value.to_owned()]);
+    let waited_for = survey.classic().chain(survey.ungated());
+    for url in waited_for.filter_map(|found| found.endpoints.ready.as_deref()) {
+        flag("--ready", url);
+    }
+    for found in survey.classic() {
+        // Those that carry no traffic go first: what they still have to send goes through the others.
+        let name = if found.row.carries_traffic { "--shutdown" } else { "--shutdown-first" };
+        if let Some(url) = &found.endpoints.shutdown {
+            flag(name, url);
+        }
+    }
+    flag("--timeout", &wishes.ready_timeout.to_string());
+    if wishes.on_ready_timeout == OnTimeout::Run && !must_wait(survey) {
+        flag("--on-timeout", "run");
+    }
+    let codes = ExitCodes::finishing(pod.restart_policy(), main).to_string();
+    if codes != "always" && survey.classic().next().is_some() {
+        flag("--quit-on", &codes);
+    }
+    if shared {
+        flag("--tombstones", RUN_DIR);
+        flag("--mains", &survey.mains.len().to_string());
+        // No container can be called so, and none collides with the marker `quit`.
+        flag("--name", &format!("{}.done", main.name));
+    }
+    flag("--message", main.termination_message_path());
+    flags
+}

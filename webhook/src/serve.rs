@@ -1,0 +1,234 @@
+//! The server: a TLS port for reviews, a plain one for probes and metrics, and an orderly end.
+//!
+//! It knows nothing of pods. What a review is answered with is up to an [`Admit`]; the server sees to it that there
+//! is an answer, that no client can hold it up, and that none is lost when it goes.
+
+mod admin;
+mod admit;
+mod announce;
+mod connection;
+mod limits;
+mod listener;
+mod metrics;
+mod readiness;
+mod routes;
+mod shutdown;
+mod timed;
+mod tls;
+
+pub use admit::{Admit, Answer, Facts};
+pub use limits::Limits;
+pub use metrics::Metrics;
+pub use readiness::{Gate, Readiness, Ready};
+pub use routes::PATH;
+pub use shutdown::{Ended, Signals};
+pub use tls::Identity;
+
+use announce::Announcement;
+use curfew_certs::{IssueError, LoadError};
+use listener::{Listener, Secure};
+use shutdown::Phase;
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    time::{sleep, timeout},
+};
+use tokio_rustls::rustls;
+
+/// How the server runs. Every field but the identity has a default.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The port for reviews; 0 takes any that is free.
+    pub listen: SocketAddr,
+    /// The port for probes and metrics, in plain HTTP.
+    pub admin_listen: SocketAddr,
+    /// The certificate.
+    pub identity: Identity,
+    /// How often certificate files are looked at.
+    pub reload_every: Duration,
+    /// What a client of the webhook's port may take.
+    pub limits: Limits,
+    /// How long reviews are still answered after the first signal, until no endpoint leads here any more.
+    pub drain_delay: Duration,
+    /// How long open connections then get to finish.
+    pub drain_timeout: Duration,
+    /// Where to write the addresses once they are bound.
+    pub announce: Option<PathBuf>,
+}
+
+/// Why the server cannot start. Every message names the flag to mend.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// A certificate from files.
+    #[error("--tls-cert, --tls-key: {0}")]
+    Certificate(#[source] LoadError),
+    /// A certificate of our own.
+    #[error("--self-signed: {0}")]
+    SelfSigned(#[source] IssueError),
+    /// The TLS library.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[source] rustls::Error),
+    /// A port.
+    #[error("{flag} {address}: cannot listen there: {source}")]
+    Bind {
+        /// The flag that gave the address.
+        flag: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file with the addresses.
+    #[error("--announce {}: cannot write it: {source}", path.display())]
+    Announce {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// A server whose ports are bound. Nothing is answered until it runs.
+#[must_use = "a server does nothing until it is run"]
+pub struct Server {
+    webhook: Listener,
+    admin: Listener,
+    secure: Secure,
+    identity: tls::Loaded,
+    readiness: Readiness,
+    listening: Gate,
+    config: Config,
+}
+
+/// The admin port needs a few connections only: the kubelet's and a scraper's.
+const ADMIN_CONNECTIONS: u32 = 64;
+
+// === impl Config ===
+
+impl Config {
+    /// The defaults, with this certificate.
+    pub fn new(identity: Identity) -> Self {
+        Self {
+            listen: SocketAddr::from(([0, 0, 0, 0], 9443)),
+            admin_listen: SocketAddr::from(([0, 0, 0, 0], 9090)),
+            identity,
+            // The kubelet itself needs up to a minute or two to bring a changed Secret into the pod.
+            reload_every: Duration::from_secs(10),
+            limits: Limits::default(),
+            drain_delay: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(10),
+            announce: None,
+        }
+    }
+}
+
+// === impl Server ===
+
+impl Server {
+    /// Loads the certificate, then binds both ports, then tells where.
+    pub async fn bind(config: Config, admit: Arc<dyn Admit>) -> Result<Self, ServeError> {
+        let identity = config.identity.clone().load()?;
+        let acceptor = identity.acceptor()?;
+        let metrics = Metrics::new();
+        let readiness = Readiness::default();
+        let listening = readiness.gate("the listener");
+
+        let tcp = bind("--listen", config.listen).await?;
+        let router = routes::router(admit, metrics.clone(), config.limits);
+        let webhook = Listener::new(tcp, router, config.limits);
+
+        let tcp = bind("--admin-listen", config.admin_listen).await?;
+        let limits = Limits { connections: ADMIN_CONNECTIONS, ..config.limits };
+        let admin = Listener::new(tcp, admin::router(readiness.clone(), metrics.clone()), limits);
+
+        let secure = Secure { acceptor, metrics };
+        let server = Self { webhook, admin, secure, identity, readiness, listening, config };
+        server.announce()?;
+        Ok(server)
+    }
+
+    /// The address of the webhook's port, with the number it got.
+    pub fn webhook_address(&self) -> SocketAddr {
+        self.webhook.tcp.local_addr().unwrap_or(self.config.listen)
+    }
+
+    /// The address of the admin port.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.tcp.local_addr().unwrap_or(self.config.admin_listen)
+    }
+
+    /// The CA a client must trust, where the certificate is our own.
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.identity.ca_pem.as_deref()
+    }
+
+    /// For others that readiness has to wait for.
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
+    }
+
+    /// Serves until the first signal, drains, and ends; at once on a second signal.
+    pub async fn run(self, mut signals: Signals) -> Ended {
+        let Self { webhook, admin, secure, identity, readiness, listening, config } = self;
+        let (phase_tx, phase) = watch::channel(Phase::Serving);
+        // The admin port serves to the end, to say that we are draining; it closes when its sender is dropped.
+        let (_admin_tx, admin_phase) = watch::channel(Phase::Serving);
+        let slots = Arc::clone(&webhook.slots);
+
+        tokio::spawn(admin.run(None, admin_phase));
+        tokio::spawn(webhook.run(Some(secure), phase));
+        let follow =
+            identity.reloader.map(|reloader| tokio::spawn(tls::follow(reloader, config.reload_every)));
+        listening.open();
+
+        let signal = signals.next().await;
+        tracing::info!(signal, delay = ?config.drain_delay, "Draining");
+        readiness.drain();
+        let drain = async {
+            phase_tx.send_replace(Phase::Draining);
+            sleep(config.drain_delay).await;
+            phase_tx.send_replace(Phase::Closing);
+            tracing::info!(timeout = ?config.drain_timeout, "No longer accepting connections");
+            close(&slots, &config).await
+        };
+        let ended = tokio::select! {
+            ended = drain => ended,
+            signal = signals.next() => {
+                tracing::warn!(signal, "Second signal, ending at once");
+                Ended::Aborted
+            }
+        };
+        phase_tx.send_replace(Phase::Cut);
+        if let Some(follow) = follow {
+            follow.abort();
+        }
+        ended
+    }
+
+    fn announce(&self) -> Result<(), ServeError> {
+        let (webhook, admin) = (self.webhook_address(), self.admin_address());
+        tracing::info!(%webhook, %admin, version = env!("CARGO_PKG_VERSION"), "Listening");
+        let Some(path) = &self.config.announce else { return Ok(()) };
+        Announcement::new(webhook, admin, self.ca_pem())
+            .write(path)
+            .map_err(|source| ServeError::Announce { path: path.clone(), source })
+    }
+}
+
+async fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|source| ServeError::Bind { flag, address, source })
+}
+
+/// Waits until every connection has given its slot back, or time is up.
+async fn close(slots: &Arc<Semaphore>, config: &Config) -> Ended {
+    let all = config.limits.connections;
+    if timeout(config.drain_timeout, slots.acquire_many(all)).await.is_ok() {
+        tracing::info!("Drained");
+        return Ended::Drained;
+    }
+    let cut = (all as usize).saturating_sub(slots.available_permits());
+    tracing::warn!(connections = cut, "Connections did not finish in time, cutting them");
+    Ended::Cut(cut)
+}

@@ -1,0 +1,248 @@
+//! The corpus through the library, and what holds for every case.
+//!
+//! `CURFEW_BLESS=1 cargo test -p curfew --test it corpus` rewrites the goldens; read the difference before you commit it.
+
+
+
+use std::{collections::BTreeSet, fs};
+
+use curfew::{
+    admission::{Engine, Outcome},
+    config::Config,
+    plan::{Namespace, Plan},
+};
+use serde_json::{Value, json};
+use crate::support::{Case, cases, golden, plan_golden};
+
+/// Runs a check on every case and reports all that fail, not only the first.
+fn all(check: impl Fn(&Case) -> Result<(), String>) {
+    let failures: Vec<_> = cases()
+        .iter()
+        .filter_map(|case| check(case).err().map(|error| format!("{}: {error}", case.name)))
+        .collect();
+    assert!(failures.is_empty(), "{} cases fail:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn every_pod_comes_to_its_plan_and_its_pod() {
+    assert!(cases().len() >= 60, "the corpus has only {} cases", cases().len());
+    all(|case| {
+        let outcome = case.decide(&case.pod);
+        golden(&case.folder.join("plan.yaml"), Some(&plan_golden(&outcome)))?;
+        let patched = match &outcome {
+            Outcome::Planned { patched, .. } => Some(patched),
+            _ => None,
+        };
+        golden(&case.folder.join("patched.yaml"), patched)
+    });
+}
+
+#[test]
+fn no_folder_holds_anything_but_a_case() {
+    const FILES: [&str; 5] = ["pod.yaml", "namespace.yaml", "config.yaml", "plan.yaml", "patched.yaml"];
+    all(|case| {
+        let files = fs::read_dir(&case.folder).map_err(|error| error.to_string())?;
+        for file in files.map(|file| file.expect("an entry").file_name()) {
+            if !FILES.iter().any(|known| file == *known) {
+                return Err(format!("{} belongs to nothing", file.display()));
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_second_pass_yields_no_operation() {
+    all(|case| match case.decide(&case.pod) {
+        Outcome::Planned { patched, .. } => match case.decide(&patched) {
+            Outcome::Planned { patch, .. } if patch.is_empty() => Ok(()),
+            other => Err(format!("{}", plan_golden(&other))),
+        },
+        Outcome::Untouched(_) => Ok(()),
+        Outcome::Failed(reason) => Err(reason),
+    });
+}
+
+#[test]
+fn operations_touch_only_what_the_plan_names() {
+    all(|case| match case.decide(&case.pod) {
+        Outcome::Planned { plan, patch, patched } => {
+            let allowed = places(&plan);
+            for operation in json!(patch).as_array().expect("a patch is a list") {
+                let path = operation["path"].as_str().expect("a path");
+                let named = |path: &str| {
+                    allowed.iter().any(|place| path == place || path.starts_with(&format!("{place}/")))
+                };
+                // A pod without labels or annotations is given the whole map: then its keys are what counts.
+                let whole_map = || {
+                    let added = operation["value"].as_object().filter(|_| case.pod.pointer(path).is_none());
+                    added.is_some_and(|map| map.keys().all(|key| named(&format!("{path}/{}", escaped(key)))))
+                };
+                if operation["op"] != "test" && !named(path) && !whole_map() {
+                    return Err(format!("{operation} is outside of {allowed:?}"));
+                }
+            }
+            // And what is there outside of those places is there unchanged.
+            if without(&case.pod, &allowed) == without(&patched, &allowed) {
+                Ok(())
+            } else {
+                Err(curfew::inject::unified("outside", &without(&case.pod, &allowed), &without(&patched, &allowed)))
+            }
+        }
+        _ => Ok(()),
+    });
+}
+
+#[test]
+fn an_invented_field_survives_wherever_it_stands() {
+    all(|case| {
+        let mut pod = case.pod.clone();
+        invent(&mut pod);
+        // Nothing moves, so each has to be where it was.
+        let lost = |patched: &Value| invented(&pod).into_iter().find(|place| patched.pointer(place).is_none());
+        match case.decide(&pod) {
+            Outcome::Planned { patched, .. } => lost(&patched).map_or(Ok(()), |place| Err(format!("{place} is lost"))),
+            Outcome::Failed(reason) => Err(reason),
+            _ => Ok(()),
+        }
+    });
+}
+
+#[test]
+fn commands_and_arguments_keep_every_word() {
+    all(|case| match case.decide(&case.pod) {
+        Outcome::Planned { plan, patched, .. } if !plan.edits.wraps.is_empty() => {
+            for wrap in &plan.edits.wraps {
+                let before = &case.pod["spec"]["containers"][wrap.index];
+                let after = &patched["spec"]["containers"][wrap.index];
+                if before["args"] != after["args"] {
+                    return Err(format!("arguments of {} changed", wrap.container));
+                }
+                let words = |value: &Value| value.as_array().cloned().unwrap_or_default();
+                let own = words(&before["command"]);
+                let own = own.iter().position(|word| word == "--").filter(|_| own[0] == curfew::plan::REAPER).map_or(&own[..], |end| &own[end + 1..]);
+                if !words(&after["command"]).ends_with(own) {
+                    return Err(format!("command of {} changed: {}", wrap.container, after["command"]));
+                }
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    });
+}
+
+#[test]
+fn every_status_is_one_line_of_json_that_names_its_strategy() {
+    all(|case| match case.decide(&case.pod) {
+        Outcome::Planned { plan, patched, .. } => {
+            let text = patched["metadata"]["annotations"]["curfew.dev/status"].as_str().ok_or("no status")?;
+            let status: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+            let label = &patched["metadata"]["labels"]["curfew.dev/applied"];
+            let strategy = json!(plan.strategy);
+            (status["strategy"] == strategy && *label == strategy && !text.contains('\n'))
+                .then_some(())
+                .ok_or_else(|| text.to_owned())
+        }
+        _ => Ok(()),
+    });
+}
+
+#[test]
+fn reviews_captured_from_a_real_api_server_are_planned_for() {
+    let folder = crate::support::corpus_folder().join("../../../shared/captured");
+    let Ok(meshes) = fs::read_dir(&folder) else {
+        println!("no captured reviews beside this checkout: nothing to do");
+        return;
+    };
+    let engine = Engine::new(Config::builtin().expect("the built-in configuration"));
+    let mut awaited = BTreeSet::new();
+    for file in meshes.flatten().flat_map(|mesh| fs::read_dir(mesh.path())).flatten().flatten() {
+        let review: Value = serde_json::from_slice(&fs::read(file.path()).expect("a review")).expect("JSON");
+        let pod = &review["request"]["object"];
+        let Outcome::Planned { plan, patched, .. } = engine.decide(pod, None, &Namespace::default(), None) else {
+            panic!("{}: not planned for", file.path().display());
+        };
+        assert_eq!(plan.warnings, [""; 0], "{}", file.path().display());
+        let Outcome::Planned { patch, .. } = engine.decide(&patched, None, &Namespace::default(), None) else {
+            panic!("{}: not planned for again", file.path().display());
+        };
+        assert!(patch.is_empty(), "{}: {}", file.path().display(), json!(patch));
+        if plan.strategy.name() == "await" {
+            awaited.insert(plan.workload.clone());
+        }
+    }
+    let expected = ["cronjob", "k6-initializer", "k6-runner", "k6-starter"];
+    assert_eq!(awaited.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+}
+
+fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+/// The places a plan names.
+fn places(plan: &Plan) -> Vec<String> {
+    let mut places = vec![
+        "/metadata/labels/curfew.dev~1applied".to_owned(),
+        "/metadata/annotations/curfew.dev~1status".to_owned(),
+    ];
+    places.extend(plan.edits.annotations.keys().map(|key| format!("/metadata/annotations/{}", escaped(key))));
+    places.extend(plan.edits.remove_annotations.iter().map(|key| format!("/metadata/annotations/{}", escaped(key))));
+    if plan.edits.install.is_some() {
+        places.extend(["/spec/volumes".to_owned(), "/spec/initContainers".to_owned()]);
+    }
+    for wrap in &plan.edits.wraps {
+        for field in ["command", "volumeMounts", "startupProbe"] {
+            places.push(format!("/spec/containers/{}/{field}", wrap.index));
+        }
+    }
+    places.extend(plan.edits.env.iter().map(|variable| format!("/spec/containers/{}/env", variable.index)));
+    places
+}
+
+/// A copy without what is at these places, and without maps that only they filled.
+fn without(pod: &Value, places: &[String]) -> Value {
+    let mut pod = pod.clone();
+    for place in places {
+        let Some((parent, key)) = place.rsplit_once('/') else { continue };
+        let key = key.replace("~1", "/").replace("~0", "~");
+        if let Some(parent) = pod.pointer_mut(parent).and_then(Value::as_object_mut) {
+            parent.shift_remove(&key);
+        }
+    }
+    for map in ["labels", "annotations"] {
+        let metadata = pod["metadata"].as_object_mut().expect("metadata");
+        if metadata.get(map).is_some_and(|map| map.as_object().is_some_and(serde_json::Map::is_empty)) {
+            metadata.shift_remove(map);
+        }
+    }
+    pod
+}
+
+/// Puts a field no API knows into every object but those whose keys are the user's.
+fn invent(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            for (key, member) in members.iter_mut() {
+                if !["labels", "annotations", "nodeSelector", "limits", "requests"].contains(&key.as_str()) {
+                    invent(member);
+                }
+            }
+            members.insert("curfewInvented".to_owned(), json!({"x": [1, null, "y"]}));
+        }
+        Value::Array(items) => items.iter_mut().for_each(invent),
+        _ => {}
+    }
+}
+
+/// Where [`invent`] put its fields.
+fn invented(value: &Value) -> Vec<String> {
+    let below = |key: String, child: &Value| invented(child).into_iter().map(move |place| format!("/{key}{place}"));
+    match value {
+        Value::Object(members) => {
+            let own = members.contains_key("curfewInvented").then(|| "/curfewInvented".to_owned());
+            own.into_iter().chain(members.iter().flat_map(|(key, child)| below(escaped(key), child))).collect()
+        }
+        Value::Array(items) => items.iter().enumerate().flat_map(|(i, child)| below(i.to_string(), child)).collect(),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,7 @@
+//! Curfew's decisions from the outside: the corpus through every way in, and what holds for every input.
+
+mod corpus;
+mod entries;
+mod properties;
+mod support;
+mod webhook;

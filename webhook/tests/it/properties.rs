@@ -1,0 +1,139 @@
+//! What holds for every input, not only for the corpus: nothing panics, nothing is denied, a second pass is idle.
+
+
+
+use std::sync::LazyLock;
+
+use curfew::{
+    admission::{Engine, Outcome},
+    config::Config,
+    plan::Namespace,
+    serve::Admit,
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+static ENGINE: LazyLock<Engine> =
+    LazyLock::new(|| Engine::new(Config::builtin().expect("the built-in configuration")));
+static PODS: LazyLock<Vec<Value>> = LazyLock::new(|| crate::support::cases().into_iter().map(|case| case.pod).collect());
+
+/// Any JSON, with strings that mean something to Curfew among them.
+fn any_json() -> impl Strategy<Value = Value> {
+    let word = prop_oneof![
+        any::<String>(),
+        prop::sample::select(vec![
+            "", "Never", "Always", "await", "off", "linkerd-proxy", "istio-proxy", "main", "--", "windows", "enabled",
+            "/.curfew/bin/curfew-reaper", "curfew-bin", "0.0.0.0:99999", "9Ei", "- name: x",
+        ])
+        .prop_map(str::to_owned),
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        word.clone().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 24, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::vec((word.clone(), inner), 0..5)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+/// A pod of the corpus in which some values, wherever they stand, became others.
+fn broken_pod() -> impl Strategy<Value = Value> {
+    let change = (any::<prop::sample::Index>(), prop::option::of(any_json()));
+    (any::<prop::sample::Index>(), prop::collection::vec(change, 0..4)).prop_map(|(index, changes)| {
+        let mut pod = index.get(&PODS).clone();
+        for (place, value) in changes {
+            let mut places = Vec::new();
+            collect(&pod, String::new(), &mut places);
+            let place = place.get(&places);
+            match (value, place.rsplit_once('/')) {
+                (Some(value), _) => *pod.pointer_mut(place).expect("a place of this pod") = value,
+                (None, Some((parent, key))) => remove(pod.pointer_mut(parent).expect("its parent"), key),
+                (None, None) => {}
+            }
+        }
+        pod
+    })
+}
+
+fn collect(value: &Value, place: String, places: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            for (key, member) in members {
+                let key = key.replace('~', "~0").replace('/', "~1");
+                collect(member, format!("{place}/{key}"), places);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                collect(item, format!("{place}/{index}"), places);
+            }
+        }
+        _ => {}
+    }
+    places.push(place);
+}
+
+fn remove(parent: &mut Value, key: &str) {
+    match parent {
+        Value::Object(members) => drop(members.shift_remove(&key.replace("~1", "/").replace("~0", "~"))),
+        Value::Array(items) => drop(items.remove(key.parse().expect("an index"))),
+        _ => {}
+    }
+}
+
+fn review_of(object: &Value) -> Vec<u8> {
+    json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+        "uid": "u-1", "kind": {"group": "", "version": "v1", "kind": "Pod"}, "namespace": "load",
+        "operation": "CREATE", "object": object}})
+    .to_string()
+    .into_bytes()
+}
+
+/// `PROPTEST_CASES` asks for more.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(512)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_pod_of_any_shape_is_admitted_and_patched_at_most_once(pod in broken_pod()) {
+        let answer = ENGINE.review(&review_of(&pod));
+        prop_assert_eq!(answer.status, 200);
+        let answer: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        prop_assert_eq!(&answer["response"]["allowed"], &json!(true));
+        prop_assert_eq!(&answer["response"]["uid"], &json!("u-1"));
+        if let Outcome::Planned { patched, .. } = ENGINE.decide(&pod, None, &Namespace::default(), None) {
+            match ENGINE.decide(&patched, None, &Namespace::default(), None) {
+                Outcome::Planned { patch, .. } => prop_assert!(patch.is_empty(), "{}", json!(patch)),
+                other => prop_assert!(false, "then {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn any_object_is_admitted(object in any_json()) {
+        let answer = ENGINE.review(&review_of(&object));
+        let answer: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        prop_assert_eq!(&answer["response"]["allowed"], &json!(true));
+    }
+
+    #[test]
+    fn any_json_body_has_an_answer(body in any_json()) {
+        let status = ENGINE.review(body.to_string().as_bytes()).status.as_u16();
+        prop_assert!([200, 400].contains(&status), "{status}");
+    }
+
+    #[test]
+    fn any_bytes_have_an_answer(body in prop::collection::vec(any::<u8>(), 0..64)) {
+        prop_assert_eq!(ENGINE.review(&body).status, 400);
+    }
+}

@@ -1,0 +1,110 @@
+//! The corpus: one folder a case under `tests/corpus/` of the workspace, a pod in, plan and pod out.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
+
+use curfew::{
+    admission::{Engine, Outcome},
+    config::Config,
+    plan::Namespace,
+};
+use serde_json::{Value, json};
+
+/// One folder.
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) folder: PathBuf,
+    pub(crate) pod: Value,
+    pub(crate) namespace: Namespace,
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Set to rewrite the goldens with what comes out.
+pub(crate) const BLESS: &str = "CURFEW_BLESS";
+
+pub(crate) fn corpus_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus")
+}
+
+pub(crate) fn cases() -> Vec<Case> {
+    let mut folders: Vec<_> = fs::read_dir(corpus_folder())
+        .expect("tests/corpus")
+        .map(|entry| entry.expect("an entry of tests/corpus").path())
+        .filter(|path| path.is_dir())
+        .collect();
+    folders.sort();
+    folders.into_iter().map(Case::read).collect()
+}
+
+impl Case {
+    fn read(folder: PathBuf) -> Self {
+        let name = folder.file_name().expect("a folder has a name").to_string_lossy().into_owned();
+        let pod = yaml(&folder.join("pod.yaml")).unwrap_or_else(|| panic!("{name}: goldens without a pod.yaml"));
+        let annotations: BTreeMap<String, String> = yaml(&folder.join("namespace.yaml"))
+            .map(|ns| serde_json::from_value(ns["annotations"].clone()).expect("annotations"))
+            .unwrap_or_default();
+        let config = Some(folder.join("config.yaml")).filter(|path| path.exists());
+        Self { name, folder, pod, namespace: Namespace { annotations }, config }
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        static BUILTIN: LazyLock<Config> = LazyLock::new(|| Config::builtin().expect("the built-in configuration"));
+        match &self.config {
+            Some(path) => Config::load(path).unwrap_or_else(|error| panic!("{}: {error}", self.name)),
+            None => BUILTIN.clone(),
+        }
+    }
+
+    pub(crate) fn decide(&self, pod: &Value) -> Outcome {
+        Engine::new(self.config()).decide(pod, None, &self.namespace, None)
+    }
+
+    /// The golden pod: what has to come out, whichever way the pod goes in.
+    pub(crate) fn patched(&self) -> Value {
+        yaml(&self.folder.join("patched.yaml")).unwrap_or_else(|| self.pod.clone())
+    }
+}
+
+/// What a golden plan holds: the decision and the operations' places, not their values, which the golden pod shows.
+pub(crate) fn plan_golden(outcome: &Outcome) -> Value {
+    match outcome {
+        Outcome::Untouched(reason) => json!({"untouched": reason}),
+        Outcome::Failed(reason) => json!({"failed": reason}),
+        Outcome::Planned { plan, patch, .. } => {
+            let mut golden = plan.to_json();
+            let members = golden.as_object_mut().expect("a plan is an object");
+            members.shift_remove("edits");
+            let place = |op: &Value| format!("{} {}", op["op"].as_str().unwrap_or(""), op["path"].as_str().unwrap_or(""));
+            let operations = json!(patch).as_array().expect("a patch is a list").iter().map(place).collect::<Vec<_>>();
+            members.insert("operations".to_owned(), json!(operations));
+            golden
+        }
+    }
+}
+
+pub(crate) fn yaml(path: &Path) -> Option<Value> {
+    let text = fs::read_to_string(path).ok()?;
+    Some(serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+}
+
+/// Compares with a golden, or rewrites it.
+pub(crate) fn golden(path: &Path, found: Option<&Value>) -> Result<(), String> {
+    if std::env::var_os(BLESS).is_some() {
+        match found {
+            Some(value) => fs::write(path, serde_saphyr::to_string(value).expect("YAML")).expect("golden"),
+            None => drop(fs::remove_file(path)),
+        }
+        return Ok(());
+    }
+    let wanted = yaml(path);
+    if wanted.as_ref() == found {
+        return Ok(());
+    }
+    let none = Value::Null;
+    let (wanted, found) = (wanted.as_ref().unwrap_or(&none), found.unwrap_or(&none));
+    Err(format!("{}\n{}", path.display(), curfew::inject::unified("golden", wanted, found)))
+}
