@@ -1,0 +1,58 @@
+# Everything a contributor does, each in one word. `make help` lists it.
+
+CARGO      ?= cargo
+TARGET_DIR := $(shell $(CARGO) metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+CACHE      ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/curfew
+MUSL       := x86_64-unknown-linux-musl
+MUSL_ARM   := aarch64-unknown-linux-musl
+REAPER     := $(TARGET_DIR)/$(MUSL)/reaper/curfew-reaper
+REAPER_ARM := $(TARGET_DIR)/$(MUSL_ARM)/reaper/curfew-reaper
+
+# rust-lld comes with the toolchain, so the aarch64 wrapper needs no cross compiler.
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER := rust-lld
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint deny bench reaper images tools
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## Show it: meshed pods hang, go through the webhook, and end (REAL=1: real k6 and Envoy)
+	$(CARGO) build --locked -p curfew -p curfew-reaper -p curfew-tests
+	$(TARGET_DIR)/debug/demo --curfew $(TARGET_DIR)/debug/curfew --reaper $(TARGET_DIR)/debug/curfew-reaper \
+	  $(if $(REAL),--real $$(sh tests/demo/fetch-real.sh))
+
+test: lint tools reaper ## Run every test, the demo among them
+	$(CARGO) test --locked --workspace
+	CURFEW_REAPER=$(REAPER) $(CARGO) test --locked -p curfew-reaper
+	CURFEW_REAPER=$(REAPER_ARM) CURFEW_REAPER_RUNNER=qemu-aarch64-static $(CARGO) test --locked -p curfew-reaper
+	$(MAKE) demo
+	$(MAKE) demo REAL=1
+
+lint: ## Check format and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+deny: ## Check licences, duplicates and advisories of the dependencies (needs cargo-deny)
+	$(CARGO) deny --locked check
+
+bench: tools reaper ## Measure, and write docs/benchmarks.md
+	$(CARGO) build --locked --release -p curfew-tests
+	$(TARGET_DIR)/release/bench-wrapper --reaper $(REAPER)
+	$(CARGO) bench --locked -p curfew --bench admission -- --million
+
+reaper: ## Build the static in-pod program for amd64 and arm64
+	rustup target add $(MUSL) $(MUSL_ARM)
+	$(CARGO) build --locked -p curfew-reaper --profile reaper --target $(MUSL) --target $(MUSL_ARM)
+
+images: ## Build the container images as OCI archives
+	sh manifests/images/build.sh $(TARGET_DIR)
+
+# What tests and benchmarks run beside Curfew's own programs. Debian names; elsewhere install them by hand.
+tools:
+	@missing=; for tool in tini-static:tini wrk:wrk qemu-aarch64-static:qemu-user-static unshare:util-linux; do \
+	  command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool##*:}"; done; \
+	[ -z "$$missing" ] && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq $$missing; \
+	else echo "not installed:$$missing; install them, or run as root on Debian"; exit 1; fi

@@ -1,0 +1,43 @@
+#!/bin/sh
+# Builds the images of webhook and reaper for amd64 and arm64 as OCI archives under TARGET_DIR/images.
+#
+#   build.sh TARGET_DIR
+#
+# Both are static programs from scratch. ring wants a C compiler for each target: zig's (from PyPI) serves both, behind
+# a wrapper that drops the target cc names in its own way.
+set -eu
+target=${1:?usage: build.sh TARGET_DIR}
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+cache=${CURFEW_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/curfew}
+out=$target/images
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -n 1)
+prefix=${IMAGE_PREFIX:-ghcr.io/curfew-dev}
+mkdir -p "$out" "$cache"
+
+[ -d "$cache/zig" ] || pip install --quiet --target "$cache/zig" ziglang
+for arch in x86_64 aarch64; do
+  cc=$cache/zig-cc-$arch
+  printf '#!/bin/sh\nfor word; do shift; case $word in --target=*) ;; *) set -- "$@" "$word" ;; esac; done\n' >"$cc"
+  printf 'PYTHONPATH=%s exec python3 -m ziglang cc -target %s-linux-musl "$@"\n' "$cache/zig" "$arch" >>"$cc"
+  chmod +x "$cc"
+done
+export CC_x86_64_unknown_linux_musl="$cache/zig-cc-x86_64" CC_aarch64_unknown_linux_musl="$cache/zig-cc-aarch64"
+export AR_x86_64_unknown_linux_musl=ar AR_aarch64_unknown_linux_musl=ar
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld
+# The same bytes wherever the checkout and cargo's home are.
+export RUSTFLAGS="--remap-path-prefix=$root=/curfew --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+export CFLAGS="-ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+
+rustup target add x86_64-unknown-linux-musl aarch64-unknown-linux-musl
+cd "$root"
+for arch in x86_64 aarch64; do
+  cargo build --locked --release -p curfew --target $arch-unknown-linux-musl
+  cargo build --locked --profile reaper -p curfew-reaper --target $arch-unknown-linux-musl
+done
+amd64=$target/x86_64-unknown-linux-musl
+arm64=$target/aarch64-unknown-linux-musl
+python3 "$here/oci.py" "$out/curfew.tar" "$prefix/curfew:$version" /curfew \
+  "linux/amd64=$amd64/release/curfew" "linux/arm64=$arm64/release/curfew"
+python3 "$here/oci.py" "$out/curfew-reaper.tar" "$prefix/curfew-reaper:$version" /curfew-reaper \
+  "linux/amd64=$amd64/reaper/curfew-reaper" "linux/arm64=$arm64/reaper/curfew-reaper"

@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Writes a container image of single static files as a reproducible OCI archive.
+
+    oci.py OUT.tar NAME:TAG ENTRYPOINT PLATFORM=FILE[:PATH] ...
+
+One image per platform (linux/amd64=…), from scratch, run as user 65532. The archive is an OCI layout that skopeo, ctr
+and podman read; it also holds the manifest `docker load` wants, for the first platform. The same files give the same
+bytes: nothing of this machine or this moment goes in.
+"""
+
+import hashlib
+import io
+import json
+import os
+import sys
+import tarfile
+
+USER = "65532"
+
+
+def entry(name: str, size: int, mode: int) -> tarfile.TarInfo:
+    """A file without owner or time."""
+    info = tarfile.TarInfo(name)
+    info.size, info.mode, info.mtime = size, mode, 0
+    return info
+
+
+def layer(files: list[tuple[str, str]]) -> bytes:
+    """The one layer: the files, at the root or in folders that exist in every runtime."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for source, path in sorted(files, key=lambda file: file[1]):
+            with open(source, "rb") as file:
+                data = file.read()
+            tar.addfile(entry(path.lstrip("/"), len(data), 0o755), io.BytesIO(data))
+    return out.getvalue()
+
+
+class Archive:
+    """Blobs by digest, and what points to them."""
+
+    def __init__(self) -> None:
+        self.blobs: dict[str, bytes] = {}
+
+    def add(self, data: bytes, media_type: str) -> dict:
+        digest = hashlib.sha256(data).hexdigest()
+        self.blobs[digest] = data
+        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
+
+    def add_json(self, value: dict, media_type: str) -> dict:
+        return self.add(json.dumps(value, sort_keys=True).encode(), media_type)
+
+    def image(self, platform: str, entrypoint: str, files: list[tuple[str, str]]) -> dict:
+        system, architecture = platform.split("/")
+        tar = layer(files)
+        layer_ref = self.add(tar, "application/vnd.oci.image.layer.v1.tar")
+        config = {
+            "architecture": architecture,
+            "os": system,
+            "config": {"Entrypoint": [entrypoint], "User": USER, "WorkingDir": "/"},
+            "rootfs": {"type": "layers", "diff_ids": [layer_ref["digest"]]},
+        }
+        config_ref = self.add_json(config, "application/vnd.oci.image.config.v1+json")
+        manifest_type = "application/vnd.oci.image.manifest.v1+json"
+        manifest = {"schemaVersion": 2, "mediaType": manifest_type, "config": config_ref, "layers": [layer_ref]}
+        reference = self.add_json(manifest, manifest_type)
+        reference["platform"] = {"architecture": architecture, "os": system}
+        return reference
+
+    def write(self, path: str, name: str, images: list[dict]) -> None:
+        index_type = "application/vnd.oci.image.index.v1+json"
+        index = self.add_json({"schemaVersion": 2, "mediaType": index_type, "manifests": images}, index_type)
+        annotations = {"org.opencontainers.image.ref.name": name.rpartition(":")[2], "io.containerd.image.name": name}
+        top = {"schemaVersion": 2, "mediaType": index_type, "manifests": [index | {"annotations": annotations}]}
+        first = json.loads(self.blobs[images[0]["digest"].removeprefix("sha256:")])
+        blob = lambda reference: "blobs/sha256/" + reference["digest"].removeprefix("sha256:")
+        docker = [{"Config": blob(first["config"]), "RepoTags": [name], "Layers": [blob(first["layers"][0])]}]
+        files = {f"blobs/sha256/{digest}": data for digest, data in self.blobs.items()}
+        files["index.json"] = json.dumps(top, sort_keys=True).encode()
+        files["manifest.json"] = json.dumps(docker, sort_keys=True).encode()
+        files["oci-layout"] = b'{"imageLayoutVersion": "1.0.0"}'
+        with tarfile.open(path + ".tmp", "w", format=tarfile.USTAR_FORMAT) as tar:
+            for member in sorted(files):
+                tar.addfile(entry(member, len(files[member]), 0o644), io.BytesIO(files[member]))
+        os.replace(path + ".tmp", path)
+
+
+def main(out: str, name: str, entrypoint: str, *platforms: str) -> None:
+    archive, files = Archive(), {}
+    for argument in platforms:
+        platform, _, file = argument.partition("=")
+        source, _, path = file.partition(":")
+        files.setdefault(platform, []).append((source, path or entrypoint))
+    archive.write(out, name, [archive.image(platform, entrypoint, files[platform]) for platform in files])
+    print(out)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 5:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])
