@@ -19,8 +19,9 @@ help: ## List the targets
 
 demo: ## Show it: meshed pods hang, go through the webhook, and end (REAL=1: real k6 and Envoy)
 	$(CARGO) build --locked -p curfew -p curfew-reaper -p curfew-tests
-	$(TARGET_DIR)/debug/demo --curfew $(TARGET_DIR)/debug/curfew --reaper $(TARGET_DIR)/debug/curfew-reaper \
-	  $(if $(REAL),--real $$(sh tests/demo/fetch-real.sh))
+	$(if $(REAL),set -- $$(sh tests/demo/fetch-real.sh) && )$(TARGET_DIR)/debug/demo \
+	  --curfew $(TARGET_DIR)/debug/curfew --reaper $(TARGET_DIR)/debug/curfew-reaper \
+	  $(if $(REAL),--real --k6 "$$1" --envoy "$$2")
 
 test: lint tools reaper ## Run every test, the demo among them
 	$(CARGO) test --locked --workspace

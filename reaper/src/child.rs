@@ -8,7 +8,7 @@ use rustix::{
 };
 
 use crate::{
-    signals::{Caught, Signals},
+    signals::{self, Caught, Signals},
     sys,
 };
 
@@ -37,7 +37,10 @@ impl Running {
     /// # Errors
     /// The exit code a shell would give (126, 127), and the reason.
     pub(crate) fn start(command: &[CString]) -> Result<Self, (u8, io::Error)> {
-        sys::spawn(command).map(Self).map_err(|error| (code_for(&error), error))
+        let started = sys::spawn(command);
+        // The same call succeeded before.
+        let _ = signals::block();
+        started.map(Self).map_err(|error| (code_for(&error), error))
     }
 
     /// Passes signals on until the command has ended; its exit code, or 128+n.

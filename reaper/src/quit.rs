@@ -84,6 +84,8 @@ struct Farewell<'a> {
     once: bool,
     deadline: Instant,
     seen_up: bool,
+    /// One try has come to an end.
+    tried: bool,
     /// It answered that it will go; from then on it is only looked at.
     told: bool,
     exchange: Option<Exchange>,
@@ -102,6 +104,7 @@ impl<'a> Farewell<'a> {
             once,
             deadline,
             seen_up,
+            tried: false,
             told: false,
             exchange: None,
             next: now,
@@ -144,9 +147,12 @@ impl<'a> Farewell<'a> {
             }
             // Told and no longer accepting: on its way, and its port has to close yet.
             Outcome::Failed { .. } if self.told => return,
+            // Cut short by the end of the wave: what the try before had to say is the better reason.
+            Outcome::Failed { .. } if self.tried && now >= self.deadline => return,
             Outcome::Failed { connected, .. } => self.seen_up |= connected,
             Outcome::Refused => {}
         }
+        self.tried = true;
         self.trouble = format!("{}{}", outcome.describe(), mend(self.sidecar, &outcome));
         if self.once {
             self.fate = Some(Fate::Stays);

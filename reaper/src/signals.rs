@@ -47,11 +47,10 @@ pub(crate) struct Signals(OwnedFd);
 impl Signals {
     /// From here on no signal is lost, also as PID 1, for which the kernel drops what would take its default way.
     pub(crate) fn take_over() -> io::Result<Self> {
-        let signals = catchable().fold(0, |set, signal| set | 1 << (signal - 1));
-        sys::set_blocked(signals)?;
+        block()?;
         // An inherited "ignore" would have the kernel reap our children, and their exit codes with them.
         sys::set_default(libc::SIGCHLD);
-        Ok(Self(sys::signal_descriptor(signals)?))
+        Ok(Self(sys::signal_descriptor(all())?))
     }
 
     /// The next one that has come in, if any.
@@ -91,6 +90,15 @@ impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// Blocks all that can be caught; once more after whatever may have touched the mask.
+pub(crate) fn block() -> io::Result<()> {
+    sys::set_blocked(all())
+}
+
+fn all() -> u64 {
+    catchable().fold(0, |set, signal| set | 1 << (signal - 1))
 }
 
 fn catchable() -> impl Iterator<Item = i32> {

@@ -28,7 +28,9 @@ plain_and_as_pid_one! {
 
     fn death_by_a_signal_is_128_plus_its_number(place: Place) {
         let tombstones = directory();
-        let fatal = (1..=64).filter(|signal| ![17, 18, 19, 20, 21, 22, 23, 28].contains(signal));
+        // qemu has real-time signals of its own.
+        let highest = if support::runner().is_some() { 31 } else { 64 };
+        let fatal = (1..=highest).filter(|signal| ![17, 18, 19, 20, 21, 22, 23, 28].contains(signal));
         for signal in fatal {
             let script = format!("ulimit -c 0; kill -{signal} $$; sleep 60");
             let ended = Wrapper::new(place).staying(&tombstones).shell(&script).run();

@@ -3,11 +3,13 @@
 mod support;
 
 use std::{
+    fs,
     fs::File,
-    io::{Read, Write},
-    os::fd::OwnedFd,
+    io::Write,
+    os::{fd::OwnedFd, unix::process::ExitStatusExt},
     process::Stdio,
     thread,
+    time::{Duration, Instant},
 };
 
 use curfew_tests::standin::StandIn;
@@ -20,6 +22,13 @@ use support::{Place, Running, Wrapper, directory, eventually, kill};
 /// All that can be caught, but CHLD and the synchronous ones, and but 32 and 33, which no shell can trap.
 fn forwarded() -> impl Iterator<Item = i32> {
     (1..=64).filter(|signal| ![4, 5, 6, 7, 8, 9, 11, 17, 19, 31, 32, 33].contains(signal))
+}
+
+/// How many signals wait in the queues of all this user's processes.
+fn queued(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a status");
+    let queue = status.lines().find_map(|line| line.strip_prefix("SigQ:")).expect("SigQ");
+    queue.trim().split_once('/').and_then(|(queued, _)| queued.parse().ok()).expect("a number")
 }
 
 /// Says the number of every signal that comes.
@@ -63,21 +72,21 @@ plain_and_as_pid_one! {
     }
 
     fn a_burst_of_real_time_signals_loses_none(place: Place) {
+        if support::runner().is_some() {
+            return; // qemu keeps a queue of its own
+        }
         let tombstones = directory();
-        let running = Wrapper::new(place)
-            .staying(&tombstones)
-            .command(["bash", "-c", "n=0; trap 'n=$((n+1)); echo $n' 40; echo up; while :; do sleep 0.01; done"])
-            .start();
+        let running = Wrapper::new(place).staying(&tombstones).shell("echo up; exec sleep 60").start();
         running.says("up\n");
-        let pid = running.pid();
-        // The wrapper is stopped meanwhile, so that all of them are pending at once.
-        kill(pid, 19);
-        (0..20).for_each(|_| kill(pid, 40));
-        kill(pid, 18);
-        // bash itself may take two for one; the kernel's count of what the wrapper has left must be none.
-        eventually("all are taken", || (support::status_bits(pid, "ShdPnd")? == 0).then_some(()));
-        running.says("\n1\n");
-        kill(running.command_pid(), 9);
+        let (pid, command) = (running.pid(), running.command_pid());
+        // The command is stopped and takes none, so what it was sent stays in its queue and can be counted.
+        kill(command, 19);
+        let before = queued(command);
+        (0..40).for_each(|_| kill(pid, 40));
+        eventually("the wrapper has taken all", || (support::status_bits(pid, "ShdPnd")? == 0).then_some(()));
+        // The kernel counts all of a user's processes together, so a few may be somebody else's.
+        eventually("all are in the command's queue", || (queued(command) + 5 >= before + 40).then_some(()));
+        kill(command, 9);
         assert_eq!(running.finish().code, 137);
     }
 
@@ -104,17 +113,20 @@ plain_and_as_pid_one! {
         let tombstones = directory();
         let running = Wrapper::new(place).staying(&tombstones).shell("echo up; exec sleep 60").start();
         running.says("up\n");
-        let blocked = support::status_bits(running.pid(), "SigBlk").expect("a status");
-        for signal in [4, 5, 6, 7, 8, 11, 31] {
-            assert_eq!(blocked & (1 << (signal - 1)), 0, "signal {signal}");
-        }
+        let pid = running.pid();
+        let synchronous = [4, 5, 6, 7, 8, 11, 31].iter().fold(0, |set, signal| set | 1 << (signal - 1));
+        // Not at once: libc blocks all of them while it starts the command.
+        eventually("none of them is blocked", || {
+            (support::status_bits(pid, "SigBlk")? & synchronous == 0).then_some(())
+        });
         running.signal(15);
         assert_eq!(running.finish().code, 143);
     }
 
     fn sigterm_in_the_wait_ends_it_at_once_and_nothing_is_started(place: Place) {
         let proxy = StandIn::linkerd([127, 0, 0, 1]).any_port().never_ready().start().expect("a stand-in");
-        for signal in [1, 2, 3, 10, 12, 13, 14, 15, 16, 24, 25, 26, 27, 29, 30, 34, 37, 64] {
+        let real_time = if support::runner().is_some() { &[][..] } else { &[32, 33, 34, 37, 64] };
+        for &signal in [1, 2, 3, 10, 12, 13, 14, 15, 16, 24, 25, 26, 27, 29, 30].iter().chain(real_time) {
             let running = Wrapper::new(place).args(["--ready", &proxy.ready_url()]).shell("echo started").start();
             running.signal(signal);
             let ended = running.finish();
@@ -148,22 +160,21 @@ plain_and_as_pid_one! {
             assert_eq!(proxy.is_quit(), quits, "{codes}");
         }
     }
+}
 
-    fn a_signal_that_comes_just_before_the_command_is_not_lost(place: Place) {
-        // Around the moment the wrapper becomes the command: before, it is 143; after, the command's default.
-        for delay in 0..40 {
-            let proxy = StandIn::linkerd([127, 0, 0, 1]).any_port().never_ready().start().expect("a stand-in");
-            let wrapper = Wrapper::new(place).args(["--on-timeout", "run", "--timeout", "20ms"]);
-            // As PID 1 a command gets no signal that it does not ask for, so it asks.
-            let script = "trap 'exit 143' TERM; echo up; while :; do sleep 0.01; done";
-            let running = wrapper.args(["--ready", &proxy.ready_url()]).shell(script).start();
-            let pid = running.pid();
-            if delay % 2 == 1 {
-                running.says("up\n");
-            }
-            kill(pid, 15);
-            assert_eq!(running.finish().code, 143, "try {delay}");
-        }
+#[test]
+fn a_signal_that_comes_just_before_the_command_is_not_lost() {
+    let proxy = StandIn::linkerd([127, 0, 0, 1]).any_port().never_ready().start().expect("a stand-in");
+    // All around the moment the wrapper becomes the command, which takes its default way.
+    for step in 0..100 {
+        let wrapper = Wrapper::new(Place::Plain).args(["--on-timeout", "run", "--timeout", "20ms"]);
+        let mut running = wrapper.args(["--ready", &proxy.ready_url()]).command(["sleep", "60"]).start();
+        let pid = running.started_pid();
+        let moment = running.started + Duration::from_millis(15) + Duration::from_micros(100) * step;
+        thread::sleep(moment.saturating_duration_since(Instant::now()));
+        kill(pid, 15);
+        let status = running.end();
+        assert!(status.code() == Some(143) || status.signal() == Some(15), "step {step}: {status}");
     }
 }
 
@@ -185,12 +196,10 @@ fn on_a_terminal(wrapper: Wrapper) -> (Running, File) {
     (running, File::from(master))
 }
 
-#[test]
-fn ctrl_c_reaches_the_command_once() {
-    for place in [Place::Plain] {
+plain_and_as_pid_one! {
+    fn ctrl_c_reaches_the_command_once(place: Place) {
         let tombstones = directory();
-        let script =
-            "trap 'echo int' INT; trap 'echo end; exit 4' USR1; echo up; while :; do sleep 0.01; done";
+        let script = "trap 'echo int' INT; trap 'echo end; exit 4' USR1; echo up; while :; do sleep 0.01; done";
         let (running, mut terminal) = on_a_terminal(Wrapper::new(place).staying(&tombstones).shell(script));
         running.says("up\n");
         terminal.write_all(b"\x03").expect("press ^C");
@@ -201,41 +210,44 @@ fn ctrl_c_reaches_the_command_once() {
         let ended = running.finish();
         assert_eq!((ended.code, ended.stdout.as_str()), (4, "up\nint\nend\n"));
     }
-}
 
-#[test]
-fn an_interrupt_that_somebody_sent_is_forwarded_on_a_terminal_too() {
-    let tombstones = directory();
-    let script = "trap 'echo int; exit 4' INT; echo up; while :; do sleep 0.01; done";
-    let (running, _terminal) = on_a_terminal(Wrapper::new(Place::Plain).staying(&tombstones).shell(script));
-    running.says("up\n");
-    running.signal(2);
-    assert_eq!(running.finish().code, 4);
-}
+    fn an_interrupt_that_somebody_sent_is_forwarded_on_a_terminal_too(place: Place) {
+        let tombstones = directory();
+        let script = "trap 'echo int; exit 4' INT; echo up; while :; do sleep 0.01; done";
+        let (running, _terminal) = on_a_terminal(Wrapper::new(place).staying(&tombstones).shell(script));
+        running.says("up\n");
+        running.signal(2);
+        assert_eq!(running.finish().code, 4);
+    }
 
-#[test]
-fn the_command_has_the_terminal_as_its_own() {
-    let tombstones = directory();
-    let script = "tty; stty size <&0 >/dev/null && read line && echo \"got $line\"";
-    let (running, mut terminal) =
-        on_a_terminal(Wrapper::new(Place::Plain).staying(&tombstones).shell(script));
-    running.says("/dev/pts/");
-    terminal.write_all(b"hello\n").expect("type");
-    let drain = thread::spawn(move || {
-        let _ = terminal.read_to_end(&mut Vec::new());
-    });
-    let ended = running.finish();
-    assert_eq!(ended.code, 0);
-    assert!(ended.stdout.ends_with("got hello\n"), "{}", ended.stdout);
-    drain.join().expect("drain");
-}
+    fn a_ctrl_c_that_kills_the_command_still_has_its_proxy_quit(place: Place) {
+        let proxy = StandIn::linkerd([127, 0, 0, 1]).any_port().start().expect("a stand-in");
+        let urls = ["--ready", &proxy.ready_url(), "--shutdown", &proxy.shutdown_url()];
+        let script = "echo up; exec sleep 60";
+        let (running, mut terminal) = on_a_terminal(Wrapper::new(place).args(urls).shell(script));
+        running.says("up\n");
+        terminal.write_all(b"\x03").expect("press ^C");
+        assert_eq!(running.finish().code, 130);
+        assert!(proxy.is_quit());
+    }
 
-#[test]
-fn a_hang_up_of_the_terminal_reaches_the_command() {
-    let tombstones = directory();
-    let script = "trap 'exit 6' HUP; echo up; while :; do sleep 0.01; done";
-    let (running, terminal) = on_a_terminal(Wrapper::new(Place::Plain).staying(&tombstones).shell(script));
-    running.says("up\n");
-    drop(terminal);
-    assert_eq!(running.finish().code, 6);
+    fn the_command_has_the_terminal_as_its_own(place: Place) {
+        let tombstones = directory();
+        let script = "tty; read line && echo \"got $line\"";
+        let (running, mut terminal) = on_a_terminal(Wrapper::new(place).staying(&tombstones).shell(script));
+        running.says("/dev/pts/");
+        terminal.write_all(b"hello\n").expect("type");
+        let ended = running.finish();
+        assert_eq!(ended.code, 0);
+        assert!(ended.stdout.ends_with("got hello\n"), "{}", ended.stdout);
+    }
+
+    fn a_hang_up_of_the_terminal_reaches_the_command(place: Place) {
+        let tombstones = directory();
+        let script = "trap 'exit 6' HUP; echo up; while :; do sleep 0.01; done";
+        let (running, terminal) = on_a_terminal(Wrapper::new(place).staying(&tombstones).shell(script));
+        running.says("up\n");
+        drop(terminal);
+        assert_eq!(running.finish().code, 6);
+    }
 }

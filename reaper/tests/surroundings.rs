@@ -109,6 +109,9 @@ plain_and_as_pid_one! {
     }
 
     fn orphans_leave_no_zombie(place: Place) {
+        if support::runner().is_some() && place == Place::Plain {
+            return; // qemu refuses to make a subreaper
+        }
         let tombstones = directory();
         let script = "for i in 1 2 3 4 5; do (sleep 1 &); done; echo up; exec sleep 60";
         let running = Wrapper::new(place).staying(&tombstones).shell(script).start();

@@ -4,11 +4,12 @@
 
 use std::{
     fs,
+    hint::black_box,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, ensure};
@@ -26,6 +27,8 @@ const MAX_RATIO: f64 = 1.6;
 /// Connections kept open at once.
 const CONNECTIONS: [usize; 2] = [1, 8];
 const MILLION: u64 = 1_000_000;
+/// Reviews without a server around them.
+const ALONE: u32 = 5000;
 /// One run of the million: short enough to stop near it.
 const STRETCH: Duration = Duration::from_secs(5);
 
@@ -88,6 +91,7 @@ fn run(args: Args) -> anyhow::Result<bool> {
     let body = fs::read(&review).with_context(|| review.display().to_string())?;
     let engine = Engine::new(config::Config::builtin()?);
     let answer = engine.review(&body);
+    let alone = alone(&engine, &body);
     let patch = answer.facts.as_ref().map_or(0, |facts| facts.patch_bytes);
     ensure!(patch > 0, "the engine has no patch for {}, so there is nothing to measure", review.display());
 
@@ -105,6 +109,7 @@ fn run(args: Args) -> anyhow::Result<bool> {
         answer.body.len()
     ));
     let time = Duration::from_secs(seconds);
+    section.text(format!("Without the server, one review takes {alone:.0} µs (mean of {ALONE})."));
     compare(&mut section, &measure(&review, blind, engine, rounds, time)?);
     if million {
         weigh(&mut section, &review, engine)?;
@@ -113,6 +118,15 @@ fn run(args: Args) -> anyhow::Result<bool> {
     section.write_into(&out).with_context(|| out.display().to_string())?;
     let missed = section.missed().inspect(|goal| eprintln!("{goal}")).count();
     Ok(missed == 0 || !check)
+}
+
+/// What the admission logic takes of all this, in microseconds.
+fn alone(engine: &Engine, body: &[u8]) -> f64 {
+    let start = Instant::now();
+    for _ in 0..ALONE {
+        black_box(engine.review(black_box(body)));
+    }
+    start.elapsed().as_secs_f64() * 1e6 / f64::from(ALONE)
 }
 
 /// Allows, without a look at the body.

@@ -73,7 +73,10 @@ impl Engine {
     fn respond(&self, request: &Request) -> (Response, Option<Facts>) {
         let response = Response::admit(&request.uid);
         if let Some(reason) = request.not_ours() {
-            return (response.warn(&[format!("curfew: {reason}; admitted unchanged")]), Some(facts("skipped")));
+            return (
+                response.warn(&[format!("curfew: {reason}; admitted unchanged")]),
+                Some(facts("skipped")),
+            );
         }
         match self.decide(&request.object, None, &Namespace::default(), None) {
             Outcome::Untouched(_) => (response, Some(facts("skipped"))),
@@ -91,7 +94,8 @@ impl Engine {
                     operations = patch.len(),
                     "planned"
                 );
-                let audit = [("strategy", plan.strategy.name().to_owned()), ("workload", plan.workload.clone())];
+                let audit =
+                    [("strategy", plan.strategy.name().to_owned()), ("workload", plan.workload.clone())];
                 let response = response.warn(&plan.warnings).audit(audit);
                 let (response, patch_bytes) = match patch.is_empty() {
                     true => (response, 0),

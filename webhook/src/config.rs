@@ -215,7 +215,9 @@ mod tests {
         assert!(refused("defaults:\n  startegy: await").contains("startegy"));
         assert!(refused("reaper: {image: ''}").contains("reaper.image"));
         assert!(refused("defaults: {readyTimeout: 10ms}").contains("readyTimeout"));
-        let row = refused("catalogue:\n  sidecars:\n  - name: far\n    containers: [far]\n    ready: http://10.0.0.1:1/");
+        let row = refused(
+            "catalogue:\n  sidecars:\n  - name: far\n    containers: [far]\n    ready: http://10.0.0.1:1/",
+        );
         assert!(row.starts_with("curfew.yaml: catalogue: row `far` (line 3)"), "{row}");
     }
 }

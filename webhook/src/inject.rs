@@ -44,7 +44,12 @@ pub struct Injected {
 ///
 /// # Errors
 /// A document is no YAML: names the file, the document and the line.
-pub fn inject(engine: &Engine, name: &str, text: &str, strategy: Option<Wish>) -> Result<Injected, DocumentError> {
+pub fn inject(
+    engine: &Engine,
+    name: &str,
+    text: &str,
+    strategy: Option<Wish>,
+) -> Result<Injected, DocumentError> {
     let mut injected = Injected { text: String::new(), diff: String::new(), reports: Vec::new() };
     for document in Documents::of(name, text) {
         let document = document?;

@@ -71,8 +71,8 @@ pub fn checked(raw: &Value, patch: &Patch) -> Result<Value, PatchError> {
 /// Whether the pod's annotations still fit with a status among them: better no status than no pod.
 fn fits(raw: &Value, status: &str) -> bool {
     let present = raw.pointer("/metadata/annotations").and_then(Value::as_object);
-    let size: usize = present.into_iter().flatten().map(|(key, value)| key.len() + value.to_string().len()).sum();
+    let size: usize =
+        present.into_iter().flatten().map(|(key, value)| key.len() + value.to_string().len()).sum();
     // What meshes are told beside it is shorter than this.
     size + status.len() + 4096 <= ANNOTATIONS_LIMIT
 }
-

@@ -11,7 +11,7 @@ use std::{
     fs,
     os::unix::process::CommandExt,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -68,12 +68,14 @@ pub fn is_static() -> bool {
     (0..count).all(|entry| elf[table + entry * size..][..4] != INTERPRETER)
 }
 
+type Adjustment = Box<dyn FnOnce(&mut Command)>;
+
 /// A run of the wrapper that is being put together.
 pub struct Wrapper {
     place: Place,
     prefix: Vec<OsString>,
     arguments: Vec<OsString>,
-    adjust: Vec<Box<dyn FnOnce(&mut Command)>>,
+    adjust: Vec<Adjustment>,
     leads_group: bool,
 }
 
@@ -174,15 +176,21 @@ pub struct Ended {
 }
 
 impl Running {
+    /// The PID of what was started, whatever it is by now.
+    pub fn started_pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The wrapper's PID, seen from here, once it has taken over its signals.
     pub fn pid(&self) -> u32 {
         let outer = self.child.id();
         eventually("the wrapper has taken over its signals", || {
             let pid = if self.place == Place::PidOne { *children(outer).first()? } else { outer };
-            let term_is_blocked = status_bits(pid, "SigBlk")? & (1 << 14) != 0;
-            // Busy forking, unshare blocks signals as well.
-            let is_wrapper = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim() != "unshare";
-            (term_is_blocked && is_wrapper).then_some(pid)
+            // Its signalfd is open, so all are blocked.
+            let mut descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.filter_map(Result::ok);
+            let is_signalfd = |link: PathBuf| link.as_os_str() == "anon_inode:[signalfd]";
+            let found = descriptors.any(|descriptor| fs::read_link(descriptor.path()).is_ok_and(is_signalfd));
+            found.then_some(pid)
         })
     }
 
@@ -211,12 +219,17 @@ impl Running {
 
     /// Waits for the end.
     pub fn finish(mut self) -> Ended {
-        let status = eventually("the wrapper ends", || self.child.try_wait().expect("wait"));
+        let status = self.end();
         let took = self.started.elapsed();
         let stderr = fs::read_to_string(self.stderr.path()).expect("read stderr");
         assert_eq!(stderr, "", "nothing is written to stderr");
         let code = status.code().unwrap_or_else(|| panic!("ended by {status} instead of an exit code"));
         Ended { code, stdout: self.stdout(), took }
+    }
+
+    /// Waits for the end, whichever it is.
+    pub fn end(&mut self) -> ExitStatus {
+        eventually("the wrapper ends", || self.child.try_wait().expect("wait"))
     }
 }
 

@@ -15,6 +15,9 @@ use crate::{standin::StandIn, stats::Sample};
 /// Longer than any proxy here takes.
 const TIMEOUT: &str = "120s";
 
+/// The proxies that get ready "at the same time" do so within this.
+const SPREAD: Duration = Duration::from_millis(50);
+
 /// One awaited start.
 #[derive(Debug, Clone, Copy)]
 pub struct Start {
@@ -42,8 +45,9 @@ pub struct Waited {
 pub fn starts_after_ready(reaper: &Path, times: &[Duration], parallel: usize) -> io::Result<Vec<Waited>> {
     thread::scope(|scope| {
         let start = |&ready_after: &Duration| {
-            let one = move || scope.spawn(move || awaited(reaper, ready_after));
-            (ready_after, (0..parallel).map(|_| one()).collect::<Vec<_>>())
+            let one = |spread: Duration| scope.spawn(move || awaited(reaper, ready_after + spread));
+            let spreads = (0..parallel).map(|index| spread(index, parallel));
+            (ready_after, spreads.map(one).collect::<Vec<_>>())
         };
         let running: Vec<_> = times.iter().map(start).collect();
         let finish =
@@ -58,6 +62,12 @@ pub fn starts_after_ready(reaper: &Path, times: &[Duration], parallel: usize) ->
             };
         running.into_iter().map(finish).collect()
     })
+}
+
+/// Later by so much than the others: were all ready at the same moment, all tries would be in step, and eight
+/// measurements one.
+fn spread(index: usize, parallel: usize) -> Duration {
+    SPREAD.mul_f64(index as f64 / parallel.max(1) as f64)
 }
 
 /// Runs one command behind a proxy that gets ready late.

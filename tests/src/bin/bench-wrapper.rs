@@ -122,7 +122,7 @@ fn around(section: &mut Section, results: &[Around]) {
 fn starts(section: &mut Section, results: &[Waited], parallel: usize) {
     section.text(format!(
         "From the proxy's readiness to the first byte of the command, {parallel} wrappers at once for each \
-         readiness, all of them together; processor time of the busiest wrapper until then."
+         readiness (ready within 50 ms, so that they are not in step), all of them together; processor time of the busiest wrapper until then."
     ));
     let mut table = Table::new(&["proxy ready after", "min", "median", "max", "of a core"]);
     for Waited { ready_after, delay, cpu_share } in results {

@@ -111,9 +111,14 @@ impl Request {
     /// Why this is nothing the webhook was registered for, if so.
     pub(super) fn not_ours(&self) -> Option<String> {
         let Kind { group, version, kind } = &self.kind;
-        if (group.as_str(), version.as_str(), kind.as_str()) != ("", "v1", "Pod") || !self.sub_resource.is_empty() {
+        if (group.as_str(), version.as_str(), kind.as_str()) != ("", "v1", "Pod")
+            || !self.sub_resource.is_empty()
+        {
             let slash = if self.sub_resource.is_empty() { "" } else { "/" };
-            return Some(format!("asked about {group}/{version} {kind}{slash}{}, not about a v1 Pod", self.sub_resource));
+            return Some(format!(
+                "asked about {group}/{version} {kind}{slash}{}, not about a v1 Pod",
+                self.sub_resource
+            ));
         }
         if self.operation != "CREATE" {
             return Some(format!("asked at {}, not at CREATE", self.operation));
@@ -164,8 +169,9 @@ mod tests {
             "request": {"uid": "705ab4f5-6393-11e8-b7cc-42010a800002"}})
         .to_string();
         let review = Review::read(body.as_bytes()).expect("a review");
-        let patch: Patch = serde_json::from_value(json!([{"op": "add", "path": "/spec/replicas", "value": 3}]))
-            .expect("a patch");
+        let patch: Patch =
+            serde_json::from_value(json!([{"op": "add", "path": "/spec/replicas", "value": 3}]))
+                .expect("a patch");
         let (response, size) = Response::admit(&review.request.uid).patch(&patch);
         let answer: Value = serde_json::from_slice(&review.answer(&response)).expect("JSON");
         assert_eq!(

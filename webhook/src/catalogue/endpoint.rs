@@ -58,7 +58,9 @@ impl FromStr for Endpoint {
             return Err(EndpointError::Characters(owned()));
         }
         let url = match text.split_once('=') {
-            Some((method, url)) if method.chars().all(|c| c.is_ascii_uppercase()) && !method.is_empty() => url,
+            Some((method, url)) if method.chars().all(|c| c.is_ascii_uppercase()) && !method.is_empty() => {
+                url
+            }
             _ => text,
         };
         let rest = url.strip_prefix("http://").ok_or_else(|| EndpointError::Scheme(owned()))?;
@@ -67,7 +69,8 @@ impl FromStr for Endpoint {
         if !is_loopback(host) {
             return Err(EndpointError::NotLoopback(owned()));
         }
-        let named = port.strip_prefix('{').and_then(|port| port.strip_suffix('}')).is_some_and(|n| !n.is_empty());
+        let named =
+            port.strip_prefix('{').and_then(|port| port.strip_suffix('}')).is_some_and(|n| !n.is_empty());
         if !named && !port.parse::<u16>().is_ok_and(|port| port > 0) {
             return Err(EndpointError::Port(owned()));
         }
@@ -128,7 +131,9 @@ mod tests {
         for text in ["https://127.0.0.1:80/", "127.0.0.1:80", "unix:///socket", "post=http://127.0.0.1:80/"] {
             assert_eq!(refused(text), EndpointError::Scheme(text.into()), "{text}");
         }
-        for text in ["http://127.0.0.1/", "http://127.0.0.1:0/", "http://127.0.0.1:70000/", "http://127.0.0.1:{}/"] {
+        for text in
+            ["http://127.0.0.1/", "http://127.0.0.1:0/", "http://127.0.0.1:70000/", "http://127.0.0.1:{}/"]
+        {
             assert_eq!(refused(text), EndpointError::Port(text.into()), "{text}");
         }
         for text in ["http://127.0.0.1:80/a b", "http://127.0.0.1:80/$(HOST)", "http://127.0.0.1:80/\n"] {

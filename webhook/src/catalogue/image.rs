@@ -24,7 +24,10 @@ mod tests {
 
     #[test]
     fn tag_digest_and_port_are_told_apart() {
-        assert_eq!(repository("r.example:5000/linkerd/proxy:edge-1@sha256:00"), "r.example:5000/linkerd/proxy");
+        assert_eq!(
+            repository("r.example:5000/linkerd/proxy:edge-1@sha256:00"),
+            "r.example:5000/linkerd/proxy"
+        );
         assert_eq!(repository("r.example:5000/linkerd/proxy"), "r.example:5000/linkerd/proxy");
         assert_eq!(repository("auto"), "auto");
     }

@@ -55,8 +55,11 @@ impl Catalogue {
     /// # Errors
     /// Names the embedded file that cannot be read; a test keeps that from ever being released.
     pub fn embedded() -> Result<Self, String> {
-        let mut catalogue =
-            Self { sidecars: files("sidecars")?, workloads: files("workloads")?, wrappers: files("wrappers")? };
+        let mut catalogue = Self {
+            sidecars: files("sidecars")?,
+            workloads: files("workloads")?,
+            wrappers: files("wrappers")?,
+        };
         catalogue.sort();
         Ok(catalogue)
     }
@@ -71,7 +74,8 @@ impl Catalogue {
     }
 
     fn sort(&mut self) {
-        self.sidecars.sort_by(|a, b| (a.containers.is_empty(), &a.name).cmp(&(b.containers.is_empty(), &b.name)));
+        self.sidecars
+            .sort_by(|a, b| (a.containers.is_empty(), &a.name).cmp(&(b.containers.is_empty(), &b.name)));
         self.workloads.sort_by(|a, b| (a.rank, &a.name).cmp(&(b.rank, &b.name)));
     }
 }
@@ -189,7 +193,10 @@ mod tests {
         let (rows, broken) = user_rows(text).expect("a list");
         assert_eq!(rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["good"]);
         let refused: Vec<_> = broken.iter().map(|b| (b.name.as_str(), b.line)).collect();
-        assert_eq!(refused, [("typo", 4), ("outside", 7), ("?", 10), ("portless", 11), ("anything", 14), ("?", 15)]);
+        assert_eq!(
+            refused,
+            [("typo", 4), ("outside", 7), ("?", 10), ("portless", 11), ("anything", 14), ("?", 15)]
+        );
         assert!(broken[0].reason.contains("redy"), "{}", broken[0]);
         assert!(broken[1].reason.contains("not loopback"), "{}", broken[1]);
         assert!(broken[3].reason.contains("no port `admin`"), "{}", broken[4]);

@@ -117,7 +117,8 @@ pub struct Resolved {
 impl Sidecar {
     /// Whether a container is this sidecar.
     pub fn is(&self, container: &Container<'_>, pod: &Pod<'_>) -> bool {
-        self.has_name(container) && (self.evidence.is_empty() || self.evidence.iter().any(|e| e.holds(container, pod)))
+        self.has_name(container)
+            && (self.evidence.is_empty() || self.evidence.iter().any(|e| e.holds(container, pod)))
     }
 
     /// Whether a container has this sidecar's name, proven or not.
@@ -178,7 +179,9 @@ impl PortSource {
             Self::ContainerPort(name) => {
                 container.ports.iter().find(|port| port.name == Some(name)).map(|port| port.container_port)
             }
-            Self::Annotation(key) => pod.metadata.annotations.get(key.as_str()).copied().and_then(last_number),
+            Self::Annotation(key) => {
+                pod.metadata.annotations.get(key.as_str()).copied().and_then(last_number)
+            }
             Self::Probe(path) => container
                 .probes()
                 .find(|probe| probe.http_path() == Some(path))

@@ -110,9 +110,9 @@ impl Workload {
 
 /// Every wanted pair is there; `*` wants any value.
 fn all(wanted: &BTreeMap<String, String>, present: &BTreeMap<&str, &str>) -> bool {
-    wanted.iter().all(|(key, value)| {
-        present.get(key.as_str()).is_some_and(|found| value == "*" || value == found)
-    })
+    wanted
+        .iter()
+        .all(|(key, value)| present.get(key.as_str()).is_some_and(|found| value == "*" || value == found))
 }
 
 // === impl JobName ===
@@ -144,7 +144,8 @@ impl TryFrom<String> for Pattern {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let regex = Regex::new(&format!("^(?:{text})$")).map_err(|error| format!("pattern `{text}`: {error}"))?;
+        let regex =
+            Regex::new(&format!("^(?:{text})$")).map_err(|error| format!("pattern `{text}`: {error}"))?;
         Ok(Self { text, regex })
     }
 }

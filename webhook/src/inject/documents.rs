@@ -64,7 +64,12 @@ impl<'a> Iterator for Documents<'a> {
             Err(error) => {
                 let line = error.location().map_or(1, |location| location.line());
                 let reason = error.without_snippet().to_string();
-                Some(Err(DocumentError { file: self.file.to_owned(), document: number, line: lines_before + line, reason }))
+                Some(Err(DocumentError {
+                    file: self.file.to_owned(),
+                    document: number,
+                    line: lines_before + line,
+                    reason,
+                }))
             }
         }
     }
@@ -107,14 +112,19 @@ mod tests {
 
     #[test]
     fn documents_keep_every_byte() {
-        for text in ["", "a: 1", "---\na: 1\n---\nb: 2\n", "# c\n---\na: 1\n--- # x\nb: |\n  ---\n---\n", "a: 1\n---"] {
+        for text in
+            ["", "a: 1", "---\na: 1\n---\nb: 2\n", "# c\n---\na: 1\n--- # x\nb: |\n  ---\n---\n", "a: 1\n---"]
+        {
             assert_eq!(split(text).concat(), text);
         }
     }
 
     #[test]
     fn separators_divide_and_indented_dashes_do_not() {
-        assert_eq!(split("# head\n---\na: 1\n---\nb: |\n  ---\n"), ["# head\n", "---\na: 1\n", "---\nb: |\n  ---\n"]);
+        assert_eq!(
+            split("# head\n---\na: 1\n---\nb: |\n  ---\n"),
+            ["# head\n", "---\na: 1\n", "---\nb: |\n  ---\n"]
+        );
         assert_eq!(split("a: ---x\n"), ["a: ---x\n"]);
     }
 

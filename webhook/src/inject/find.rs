@@ -40,7 +40,11 @@ fn walk<'a>(value: &'a Value, pointer: &str, mut holder: Holder<'a>, found: &mut
             if is_pod || value.pointer("/spec/containers").is_some_and(Value::is_array) {
                 found.push(Found {
                     pointer: pointer.to_owned(),
-                    object: format!("{}/{}", holder.kind, if holder.name.is_empty() { "?" } else { holder.name }),
+                    object: format!(
+                        "{}/{}",
+                        holder.kind,
+                        if holder.name.is_empty() { "?" } else { holder.name }
+                    ),
                     as_pod: as_pod(value, holder),
                 });
                 return;

@@ -32,14 +32,19 @@ impl<'a> Editor<'a> {
     }
 
     /// Sets members of `metadata`'s labels or annotations.
-    pub(super) fn set_entries<'e>(&mut self, list: &str, entries: impl IntoIterator<Item = (&'e str, &'e str)>) {
+    pub(super) fn set_entries<'e>(
+        &mut self,
+        list: &str,
+        entries: impl IntoIterator<Item = (&'e str, &'e str)>,
+    ) {
         let parent = format!("/metadata/{list}");
         if self.at(&parent).is_some() {
             for (key, value) in entries {
                 self.set(&parent, key, json!(value));
             }
         } else {
-            let all: Map<_, _> = entries.into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect();
+            let all: Map<_, _> =
+                entries.into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect();
             if !all.is_empty() {
                 self.add(&parent, Value::Object(all));
             }
@@ -60,7 +65,9 @@ impl<'a> Editor<'a> {
     ) {
         let path = format!("{parent}/{list}");
         let present = self.at(&path).and_then(Value::as_array);
-        let is_there = |item: &Value| present.is_some_and(|list| list.iter().any(|p| p.get(identity) == item.get(identity)));
+        let is_there = |item: &Value| {
+            present.is_some_and(|list| list.iter().any(|p| p.get(identity) == item.get(identity)))
+        };
         let missing: Vec<_> = items.into_iter().filter(|item| !is_there(item)).cloned().collect();
         if present.is_some() {
             for item in missing {
@@ -73,10 +80,15 @@ impl<'a> Editor<'a> {
 
     /// Sets environment variables of the container at `container`; those it does not have come in one go, because a
     /// list that is not there yet can be added only once.
-    pub(super) fn set_env<'e>(&mut self, container: &str, variables: impl IntoIterator<Item = (&'e str, &'e str)>) {
+    pub(super) fn set_env<'e>(
+        &mut self,
+        container: &str,
+        variables: impl IntoIterator<Item = (&'e str, &'e str)>,
+    ) {
         let list = format!("{container}/env");
         let present = self.at(&list).and_then(Value::as_array);
-        let position = |name: &str| present?.iter().position(|variable| variable.get("name") == Some(&json!(name)));
+        let position =
+            |name: &str| present?.iter().position(|variable| variable.get("name") == Some(&json!(name)));
         let mut missing = Vec::new();
         for (name, value) in variables {
             let Some(index) = position(name) else {

@@ -40,7 +40,12 @@ pub struct Install {
 }
 
 /// Plans the delivery. `shared`: mains need a common folder.
-pub(super) fn install(pod: &Pod<'_>, mains: &[(usize, &Container<'_>)], shared: bool, settings: &Settings) -> Install {
+pub(super) fn install(
+    pod: &Pod<'_>,
+    mains: &[(usize, &Container<'_>)],
+    shared: bool,
+    settings: &Settings,
+) -> Install {
     let reaper = &settings.reaper;
     let mut volumes = Vec::new();
     let init_container = match reaper.delivery {
@@ -73,20 +78,23 @@ pub(super) fn mounts(shared: bool) -> Vec<Value> {
 
 /// Why the wrapper cannot come into the pod, if so: something else stands in its place.
 pub(super) fn conflict(pod: &Pod<'_>, mains: &[(usize, &Container<'_>)]) -> Option<String> {
-    mains.iter().flat_map(|(_, main)| main.volume_mounts.iter().map(move |mount| (main, mount))).find_map(
-        |(main, mount)| {
+    mains
+        .iter()
+        .flat_map(|(_, main)| main.volume_mounts.iter().map(move |mount| (main, mount)))
+        .find_map(|(main, mount)| {
             let path = mount.mount_path.trim_end_matches('/');
             let taken = [(BIN_DIR, BIN_VOLUME), (RUN_DIR, RUN_VOLUME)]
                 .iter()
                 .any(|(ours, volume)| path == *ours && mount.name != *volume);
             taken.then(|| format!("container {} has mounted its own volume at {path}; move it", main.name))
-        },
-    ).or_else(|| {
-        let ours = pod.spec.init_containers.iter().any(|init| init.name == INSTALLER)
-            || mains.iter().any(|(_, main)| main.command.first() == Some(&REAPER));
-        let taken = pod.spec.volumes.iter().find(|v| [BIN_VOLUME, RUN_VOLUME, TOKEN_VOLUME].contains(&v.name));
-        taken.filter(|_| !ours).map(|volume| format!("volume name {} is taken; rename it", volume.name))
-    })
+        })
+        .or_else(|| {
+            let ours = pod.spec.init_containers.iter().any(|init| init.name == INSTALLER)
+                || mains.iter().any(|(_, main)| main.command.first() == Some(&REAPER));
+            let taken =
+                pod.spec.volumes.iter().find(|v| [BIN_VOLUME, RUN_VOLUME, TOKEN_VOLUME].contains(&v.name));
+            taken.filter(|_| !ours).map(|volume| format!("volume name {} is taken; rename it", volume.name))
+        })
 }
 
 fn installer(pod: &Pod<'_>, mains: &[(usize, &Container<'_>)], settings: &Settings) -> Value {

@@ -53,7 +53,11 @@ impl fmt::Display for ExitCodes {
             ref ranges => {
                 let text: Vec<_> = ranges
                     .iter()
-                    .map(|(start, end)| if start == end { start.to_string() } else { format!("{start}-{end}") })
+                    .map(
+                        |(start, end)| {
+                            if start == end { start.to_string() } else { format!("{start}-{end}") }
+                        },
+                    )
                     .collect();
                 f.write_str(&text.join(","))
             }

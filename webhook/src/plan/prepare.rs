@@ -58,7 +58,9 @@ pub(super) fn env(pod: &Pod<'_>, found: &Found<'_>) -> Result<Vec<EnvEdit>, Stri
         value: value.clone(),
     };
     let container = found.container;
-    let required = shutdown.requires.env.iter().filter(|(name, value)| container.env_value(name) != Some(value));
-    let preferred = shutdown.prefers.env.iter().filter(|(name, _)| container.env.iter().all(|var| var.name != **name));
+    let required =
+        shutdown.requires.env.iter().filter(|(name, value)| container.env_value(name) != Some(value));
+    let preferred =
+        shutdown.prefers.env.iter().filter(|(name, _)| container.env.iter().all(|var| var.name != **name));
     Ok(required.chain(preferred).map(edit).collect())
 }

@@ -66,7 +66,10 @@ pub(super) fn choose(pod: &Pod<'_>, survey: &Survey<'_>, wishes: &Wishes<'_>, se
     };
     if let Some(reason) = survey.nothing_to_do() {
         (choice.strategy, choice.reason) = (Strategy::None, reason.to_owned());
-        if survey.traffic_is_free() && obstacle::of_pod(pod, survey).is_none() && wrap::all_mains(pod, survey).is_ok() {
+        if survey.traffic_is_free()
+            && obstacle::of_pod(pod, survey).is_none()
+            && wrap::all_mains(pod, survey).is_ok()
+        {
             prepare::annotations(pod, &wishes.catalogue, &mut choice);
         }
         return choice;
@@ -80,7 +83,9 @@ pub(super) fn choose(pod: &Pod<'_>, survey: &Survey<'_>, wishes: &Wishes<'_>, se
     if [Wish::Switch, Wish::Native, Wish::Reaper].contains(&wishes.strategy) {
         choice.warnings.push(format!("{STRATEGY}: `{}` is {later}; auto holds", wishes.strategy.name()));
     }
-    choice.passed_over.extend([Strategy::Switch, Strategy::Native].map(|strategy| (strategy, later.to_owned())));
+    choice
+        .passed_over
+        .extend([Strategy::Switch, Strategy::Native].map(|strategy| (strategy, later.to_owned())));
     match wrap::edits(pod, survey, wishes, settings) {
         Ok(edits) => {
             choice.strategy = Strategy::Await;
@@ -103,7 +108,11 @@ pub(super) fn choose(pod: &Pod<'_>, survey: &Survey<'_>, wishes: &Wishes<'_>, se
 /// Somebody who named a strategy is told that it cannot be had; under auto the status is enough.
 fn warn_if_wished(choice: &mut Choice, wishes: &Wishes<'_>, reason: &str) {
     if wishes.strategy != Wish::Auto {
-        choice.warnings.push(format!("{}: `{}` is not possible here: {reason}", STRATEGY, wishes.strategy.name()));
+        choice.warnings.push(format!(
+            "{}: `{}` is not possible here: {reason}",
+            STRATEGY,
+            wishes.strategy.name()
+        ));
     }
 }
 

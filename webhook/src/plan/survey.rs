@@ -61,7 +61,9 @@ impl<'a> Survey<'a> {
             warnings: Vec::new(),
             catalogue,
         };
-        for (index, container) in pod.spec.init_containers.iter().enumerate().filter(|(_, c)| c.is_native_sidecar()) {
+        for (index, container) in
+            pod.spec.init_containers.iter().enumerate().filter(|(_, c)| c.is_native_sidecar())
+        {
             if let Some(row) = catalogue.sidecars.iter().find(|row| row.is(container, pod)) {
                 survey.found(container, index, Form::Native, row, pod);
             }
@@ -98,7 +100,9 @@ impl<'a> Survey<'a> {
     /// Native sidecars the mains do not wait for although their readiness could be asked.
     pub fn ungated(&self) -> impl Iterator<Item = &Found<'a>> {
         self.sidecars.iter().filter(|found| {
-            found.form == Form::Native && found.container.startup_probe.is_none() && found.endpoints.ready.is_some()
+            found.form == Form::Native
+                && found.container.startup_probe.is_none()
+                && found.endpoints.ready.is_some()
         })
     }
 
@@ -128,11 +132,19 @@ impl<'a> Survey<'a> {
             (found.container.name.to_owned(), format!("{form} sidecar {}", found.row.name))
         });
         let mains = self.mains.iter().map(|(_, container)| (container.name.to_owned(), "main".to_owned()));
-        let others = self.others.iter().map(|name| ((*name).to_owned(), "neither main nor sidecar".to_owned()));
+        let others =
+            self.others.iter().map(|name| ((*name).to_owned(), "neither main nor sidecar".to_owned()));
         sidecars.chain(mains).chain(others).collect()
     }
 
-    fn found(&mut self, container: &'a Container<'a>, index: usize, form: Form, row: &'a Sidecar, pod: &Pod<'_>) {
+    fn found(
+        &mut self,
+        container: &'a Container<'a>,
+        index: usize,
+        form: Form,
+        row: &'a Sidecar,
+        pod: &Pod<'_>,
+    ) {
         self.sidecars.push(Found { container, index, form, row, endpoints: row.resolve(container, pod) });
     }
 

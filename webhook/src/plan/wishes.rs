@@ -4,7 +4,9 @@ use std::{borrow::Cow, str::FromStr, time};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Context, LATER, MAIN_CONTAINERS, ON_READY_TIMEOUT, READ, READY_TIMEOUT, SIDECARS, STRATEGY, Wish};
+use super::{
+    Context, LATER, MAIN_CONTAINERS, ON_READY_TIMEOUT, READ, READY_TIMEOUT, SIDECARS, STRATEGY, Wish,
+};
 use crate::{
     catalogue::{Catalogue, user_rows},
     duration::Duration,
@@ -90,9 +92,12 @@ impl<'a> Reader<'a> {
     fn ready_timeout(&mut self, default: Duration) -> Duration {
         let Some(text) = self.get(READY_TIMEOUT) else { return default };
         match text.parse::<Duration>() {
-            Ok(wait) if wait.as_std() >= time::Duration::from_secs(1) && wait.as_std() <= LONGEST_WAIT => wait,
+            Ok(wait) if wait.as_std() >= time::Duration::from_secs(1) && wait.as_std() <= LONGEST_WAIT => {
+                wait
+            }
             Ok(_) => {
-                self.warnings.push(format!("{READY_TIMEOUT}: `{text}` is not from 1s to 24h; {default} holds"));
+                self.warnings
+                    .push(format!("{READY_TIMEOUT}: `{text}` is not from 1s to 24h; {default} holds"));
                 default
             }
             Err(error) => {
@@ -110,8 +115,10 @@ impl<'a> Reader<'a> {
         // A namespace's default may name containers of other pods too.
         let of_pod = self.pod.metadata.annotations.contains_key(MAIN_CONTAINERS);
         for name in wished.iter().filter(|name| of_pod && !present.contains(name)) {
-            self.warnings
-                .push(format!("{MAIN_CONTAINERS}: no container `{name}` in the pod (it has {})", present.join(", ")));
+            self.warnings.push(format!(
+                "{MAIN_CONTAINERS}: no container `{name}` in the pod (it has {})",
+                present.join(", ")
+            ));
         }
         wished.into_iter().filter(|name| present.contains(name)).collect()
     }

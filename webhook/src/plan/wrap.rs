@@ -63,7 +63,9 @@ pub(super) fn all_mains(pod: &Pod<'_>, survey: &Survey<'_>) -> Result<(), String
     for (_, main) in &survey.mains {
         let (name, command) = (main.name, own_command(main));
         if command.is_empty() {
-            return Err(format!("container {name} has no command, and its image's is unknown here; write it out"));
+            return Err(format!(
+                "container {name} has no command, and its image's is unknown here; write it out"
+            ));
         }
         if let Some(wrapper) = survey.catalogue.wrappers.iter().find(|wrapper| wrapper.wraps(command)) {
             return Err(format!("container {name} already runs under {}; {}", wrapper.name, wrapper.mend));
@@ -92,7 +94,10 @@ pub(super) fn edits(
     let mut edits = Edits::default();
     for found in survey.classic() {
         if found.endpoints.shutdown.is_none() {
-            return Err(format!("sidecar {} ({}) has no shutdown endpoint", found.container.name, found.row.name));
+            return Err(format!(
+                "sidecar {} ({}) has no shutdown endpoint",
+                found.container.name, found.row.name
+            ));
         }
         edits.env.extend(prepare::env(pod, found)?);
     }
@@ -119,11 +124,14 @@ pub(super) fn edits(
 /// One sentence on what is done.
 pub(super) fn reason(survey: &Survey<'_>) -> String {
     let names = |form| {
-        let names: Vec<_> = survey.sidecars.iter().filter(|f| f.form == form).map(|f| f.container.name).collect();
+        let names: Vec<_> =
+            survey.sidecars.iter().filter(|f| f.form == form).map(|f| f.container.name).collect();
         names.join(", ")
     };
     match survey.classic().next() {
-        Some(_) => format!("the command waits for its sidecars and quits {} when it is done", names(Form::Classic)),
+        Some(_) => {
+            format!("the command waits for its sidecars and quits {} when it is done", names(Form::Classic))
+        }
         None => format!("the command waits for {}, which nothing else makes it do", names(Form::Native)),
     }
 }
@@ -133,7 +141,12 @@ pub(super) fn warnings(survey: &Survey<'_>, wishes: &Wishes<'_>) -> Vec<String> 
     let refused = must_wait(survey) && wishes.on_ready_timeout == OnTimeout::Run;
     let workload = survey.workload_name();
     refused
-        .then(|| format!("{}: `run` does not hold for {workload}, it must wait; fail holds", super::ON_READY_TIMEOUT))
+        .then(|| {
+            format!(
+                "{}: `run` does not hold for {workload}, it must wait; fail holds",
+                super::ON_READY_TIMEOUT
+            )
+        })
         .into_iter()
         .collect()
 }
@@ -146,7 +159,13 @@ fn is_wrapped(container: &Container<'_>) -> bool {
     own_command(container).len() != container.command.len()
 }
 
-fn flags(pod: &Pod<'_>, survey: &Survey<'_>, wishes: &Wishes<'_>, main: &Container<'_>, shared: bool) -> Vec<String> {
+fn flags(
+    pod: &Pod<'_>,
+    survey: &Survey<'_>,
+    wishes: &Wishes<'_>,
+    main: &Container<'_>,
+    shared: bool,
+) -> Vec<String> {
     let mut flags = Vec::new();
     let mut flag = |name: &str, value: &str| flags.extend([name.to_owned(), value.to_owned()]);
     let waited_for = survey.classic().chain(survey.ungated());

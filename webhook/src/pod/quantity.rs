@@ -41,8 +41,14 @@ mod tests {
 
     #[test]
     fn suffixes_scale_their_number() {
-        let cases =
-            [("500m", 0.5), ("2", 2.0), ("1Gi", 1_073_741_824.0), ("128M", 128e6), ("1e3", 1000.0), ("0.5", 0.5)];
+        let cases = [
+            ("500m", 0.5),
+            ("2", 2.0),
+            ("1Gi", 1_073_741_824.0),
+            ("128M", 128e6),
+            ("1e3", 1000.0),
+            ("0.5", 0.5),
+        ];
         for (text, value) in cases {
             assert_eq!(Quantity::parse(text), Some(Quantity(value)), "{text}");
         }

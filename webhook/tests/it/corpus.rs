@@ -2,17 +2,15 @@
 //!
 //! `CURFEW_BLESS=1 cargo test -p curfew --test it corpus` rewrites the goldens; read the difference before you commit it.
 
-
-
 use std::{collections::BTreeSet, fs};
 
+use crate::support::{Case, cases, golden, plan_golden};
 use curfew::{
     admission::{Engine, Outcome},
     config::Config,
     plan::{Namespace, Plan},
 };
 use serde_json::{Value, json};
-use crate::support::{Case, cases, golden, plan_golden};
 
 /// Runs a check on every case and reports all that fail, not only the first.
 fn all(check: impl Fn(&Case) -> Result<(), String>) {
@@ -86,7 +84,11 @@ fn operations_touch_only_what_the_plan_names() {
             if without(&case.pod, &allowed) == without(&patched, &allowed) {
                 Ok(())
             } else {
-                Err(curfew::inject::unified("outside", &without(&case.pod, &allowed), &without(&patched, &allowed)))
+                Err(curfew::inject::unified(
+                    "outside",
+                    &without(&case.pod, &allowed),
+                    &without(&patched, &allowed),
+                ))
             }
         }
         _ => Ok(()),
@@ -99,9 +101,12 @@ fn an_invented_field_survives_wherever_it_stands() {
         let mut pod = case.pod.clone();
         invent(&mut pod);
         // Nothing moves, so each has to be where it was.
-        let lost = |patched: &Value| invented(&pod).into_iter().find(|place| patched.pointer(place).is_none());
+        let lost =
+            |patched: &Value| invented(&pod).into_iter().find(|place| patched.pointer(place).is_none());
         match case.decide(&pod) {
-            Outcome::Planned { patched, .. } => lost(&patched).map_or(Ok(()), |place| Err(format!("{place} is lost"))),
+            Outcome::Planned { patched, .. } => {
+                lost(&patched).map_or(Ok(()), |place| Err(format!("{place} is lost")))
+            }
             Outcome::Failed(reason) => Err(reason),
             _ => Ok(()),
         }
@@ -120,7 +125,11 @@ fn commands_and_arguments_keep_every_word() {
                 }
                 let words = |value: &Value| value.as_array().cloned().unwrap_or_default();
                 let own = words(&before["command"]);
-                let own = own.iter().position(|word| word == "--").filter(|_| own[0] == curfew::plan::REAPER).map_or(&own[..], |end| &own[end + 1..]);
+                let own = own
+                    .iter()
+                    .position(|word| word == "--")
+                    .filter(|_| own[0] == curfew::plan::REAPER)
+                    .map_or(&own[..], |end| &own[end + 1..]);
                 if !words(&after["command"]).ends_with(own) {
                     return Err(format!("command of {} changed: {}", wrap.container, after["command"]));
                 }
@@ -159,11 +168,13 @@ fn reviews_captured_from_a_real_api_server_are_planned_for() {
     for file in meshes.flatten().flat_map(|mesh| fs::read_dir(mesh.path())).flatten().flatten() {
         let review: Value = serde_json::from_slice(&fs::read(file.path()).expect("a review")).expect("JSON");
         let pod = &review["request"]["object"];
-        let Outcome::Planned { plan, patched, .. } = engine.decide(pod, None, &Namespace::default(), None) else {
+        let Outcome::Planned { plan, patched, .. } = engine.decide(pod, None, &Namespace::default(), None)
+        else {
             panic!("{}: not planned for", file.path().display());
         };
         assert_eq!(plan.warnings, [""; 0], "{}", file.path().display());
-        let Outcome::Planned { patch, .. } = engine.decide(&patched, None, &Namespace::default(), None) else {
+        let Outcome::Planned { patch, .. } = engine.decide(&patched, None, &Namespace::default(), None)
+        else {
             panic!("{}: not planned for again", file.path().display());
         };
         assert!(patch.is_empty(), "{}: {}", file.path().display(), json!(patch));
@@ -186,7 +197,9 @@ fn places(plan: &Plan) -> Vec<String> {
         "/metadata/annotations/curfew.dev~1status".to_owned(),
     ];
     places.extend(plan.edits.annotations.keys().map(|key| format!("/metadata/annotations/{}", escaped(key))));
-    places.extend(plan.edits.remove_annotations.iter().map(|key| format!("/metadata/annotations/{}", escaped(key))));
+    places.extend(
+        plan.edits.remove_annotations.iter().map(|key| format!("/metadata/annotations/{}", escaped(key))),
+    );
     if plan.edits.install.is_some() {
         places.extend(["/spec/volumes".to_owned(), "/spec/initContainers".to_owned()]);
     }
@@ -236,13 +249,18 @@ fn invent(value: &mut Value) {
 
 /// Where [`invent`] put its fields.
 fn invented(value: &Value) -> Vec<String> {
-    let below = |key: String, child: &Value| invented(child).into_iter().map(move |place| format!("/{key}{place}"));
+    let below =
+        |key: String, child: &Value| invented(child).into_iter().map(move |place| format!("/{key}{place}"));
     match value {
         Value::Object(members) => {
             let own = members.contains_key("curfewInvented").then(|| "/curfewInvented".to_owned());
-            own.into_iter().chain(members.iter().flat_map(|(key, child)| below(escaped(key), child))).collect()
+            own.into_iter()
+                .chain(members.iter().flat_map(|(key, child)| below(escaped(key), child)))
+                .collect()
         }
-        Value::Array(items) => items.iter().enumerate().flat_map(|(i, child)| below(i.to_string(), child)).collect(),
+        Value::Array(items) => {
+            items.iter().enumerate().flat_map(|(i, child)| below(i.to_string(), child)).collect()
+        }
         _ => Vec::new(),
     }
 }

@@ -50,7 +50,12 @@ fn inject_patches_every_pod_as_the_library_does() {
         assert_eq!(pod, case.patched(), "{}", case.name);
         let unchanged = pod == case.pod;
         let source = std::fs::read_to_string(&file).expect("the pod");
-        assert_eq!(unchanged, text(&output.stdout) == source, "{}: a pod that stays passes byte for byte", case.name);
+        assert_eq!(
+            unchanged,
+            text(&output.stdout) == source,
+            "{}: a pod that stays passes byte for byte",
+            case.name
+        );
     }
 }
 
@@ -75,7 +80,13 @@ fn what_is_no_review_of_a_pod_gets_a_clear_answer_and_is_never_denied() {
         ("another content type", "text/plain", good.to_string().into(), 415, "application/json"),
         ("too much", json, large, 413, ""),
         ("a pod, not a review", json, pod.to_string().into(), 400, "`Pod` of `v1`"),
-        ("no request", json, br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}"#.to_vec(), 400, "no request"),
+        (
+            "no request",
+            json,
+            br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}"#.to_vec(),
+            400,
+            "no request",
+        ),
         ("a request without uid", json, with("/request", json!({"object": pod})), 400, "uid"),
         ("a list", json, b"[]".to_vec(), 400, ""),
     ];
@@ -92,7 +103,11 @@ fn what_is_no_review_of_a_pod_gets_a_clear_answer_and_is_never_denied() {
         ("another kind", with("/request/kind", deployment), "apps/v1 Deployment"),
         ("an update", with("/request/operation", json!("UPDATE")), "at UPDATE"),
         ("a list for a pod", with("/request/object", json!([1])), "no object"),
-        ("a pod of the wrong types", with("/request/object/spec", json!({"containers": 7, "restartPolicy": "Never"})), "cannot be read"),
+        (
+            "a pod of the wrong types",
+            with("/request/object/spec", json!({"containers": 7, "restartPolicy": "Never"})),
+            "cannot be read",
+        ),
     ];
     for (name, body, says) in unchanged {
         let response = webhook.post(json, &body).response();
@@ -149,7 +164,8 @@ fn inject_diff_shows_only_what_changes() {
 fn inject_strategy_beats_the_annotation() {
     let folder = crate::support::corpus_folder().join("strategy-await/pod.yaml");
     let mut command = Command::new(env!("CARGO_BIN_EXE_curfew"));
-    let output = command.args(["inject", "--strategy", "off", "-f"]).arg(&folder).output().expect("curfew inject");
+    let output =
+        command.args(["inject", "--strategy", "off", "-f"]).arg(&folder).output().expect("curfew inject");
     assert_eq!(text(&output.stdout), std::fs::read_to_string(folder).expect("the pod"));
 }
 
@@ -159,7 +175,8 @@ fn a_broken_configuration_is_refused_at_start_with_its_place() {
     let path = folder.path().join("curfew.yaml");
     std::fs::write(&path, "defaults:\n  readyTimeout: soon\n").expect("a file");
     let mut command = Command::new(env!("CARGO_BIN_EXE_curfew"));
-    let output = command.args(["serve", "--self-signed", "--config"]).arg(&path).output().expect("curfew serve");
+    let output =
+        command.args(["serve", "--self-signed", "--config"]).arg(&path).output().expect("curfew serve");
     assert_eq!(output.status.code(), Some(1));
     let message = text(&output.stderr);
     assert!(message.contains("curfew.yaml") && message.contains("soon"), "{message}");

@@ -1,7 +1,5 @@
 //! What holds for every input, not only for the corpus: nothing panics, nothing is denied, a second pass is idle.
 
-
-
 use std::sync::LazyLock;
 
 use curfew::{
@@ -15,15 +13,30 @@ use serde_json::{Value, json};
 
 static ENGINE: LazyLock<Engine> =
     LazyLock::new(|| Engine::new(Config::builtin().expect("the built-in configuration")));
-static PODS: LazyLock<Vec<Value>> = LazyLock::new(|| crate::support::cases().into_iter().map(|case| case.pod).collect());
+static PODS: LazyLock<Vec<Value>> =
+    LazyLock::new(|| crate::support::cases().into_iter().map(|case| case.pod).collect());
 
 /// Any JSON, with strings that mean something to Curfew among them.
 fn any_json() -> impl Strategy<Value = Value> {
     let word = prop_oneof![
         any::<String>(),
         prop::sample::select(vec![
-            "", "Never", "Always", "await", "off", "linkerd-proxy", "istio-proxy", "main", "--", "windows", "enabled",
-            "/.curfew/bin/curfew-reaper", "curfew-bin", "0.0.0.0:99999", "9Ei", "- name: x",
+            "",
+            "Never",
+            "Always",
+            "await",
+            "off",
+            "linkerd-proxy",
+            "istio-proxy",
+            "main",
+            "--",
+            "windows",
+            "enabled",
+            "/.curfew/bin/curfew-reaper",
+            "curfew-bin",
+            "0.0.0.0:99999",
+            "9Ei",
+            "- name: x",
         ])
         .prop_map(str::to_owned),
     ];

@@ -43,7 +43,8 @@ pub(crate) fn cases() -> Vec<Case> {
 impl Case {
     fn read(folder: PathBuf) -> Self {
         let name = folder.file_name().expect("a folder has a name").to_string_lossy().into_owned();
-        let pod = yaml(&folder.join("pod.yaml")).unwrap_or_else(|| panic!("{name}: goldens without a pod.yaml"));
+        let pod =
+            yaml(&folder.join("pod.yaml")).unwrap_or_else(|| panic!("{name}: goldens without a pod.yaml"));
         let annotations: BTreeMap<String, String> = yaml(&folder.join("namespace.yaml"))
             .map(|ns| serde_json::from_value(ns["annotations"].clone()).expect("annotations"))
             .unwrap_or_default();
@@ -52,7 +53,8 @@ impl Case {
     }
 
     pub(crate) fn config(&self) -> Config {
-        static BUILTIN: LazyLock<Config> = LazyLock::new(|| Config::builtin().expect("the built-in configuration"));
+        static BUILTIN: LazyLock<Config> =
+            LazyLock::new(|| Config::builtin().expect("the built-in configuration"));
         match &self.config {
             Some(path) => Config::load(path).unwrap_or_else(|error| panic!("{}: {error}", self.name)),
             None => BUILTIN.clone(),
@@ -78,8 +80,11 @@ pub(crate) fn plan_golden(outcome: &Outcome) -> Value {
             let mut golden = plan.to_json();
             let members = golden.as_object_mut().expect("a plan is an object");
             members.shift_remove("edits");
-            let place = |op: &Value| format!("{} {}", op["op"].as_str().unwrap_or(""), op["path"].as_str().unwrap_or(""));
-            let operations = json!(patch).as_array().expect("a patch is a list").iter().map(place).collect::<Vec<_>>();
+            let place = |op: &Value| {
+                format!("{} {}", op["op"].as_str().unwrap_or(""), op["path"].as_str().unwrap_or(""))
+            };
+            let operations =
+                json!(patch).as_array().expect("a patch is a list").iter().map(place).collect::<Vec<_>>();
             members.insert("operations".to_owned(), json!(operations));
             golden
         }

@@ -89,7 +89,8 @@ impl Reply {
 
 /// A review of a pod as the API server sends it.
 pub(crate) fn review(pod: &Value) -> Value {
-    let pods = |kind: &str| json!({"group": "", "version": "v1", kind: if kind == "kind" { "Pod" } else { "pods" }});
+    let pods =
+        |kind: &str| json!({"group": "", "version": "v1", kind: if kind == "kind" { "Pod" } else { "pods" }});
     json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
         "uid": "c0347736-4ec3-472d-80e9-738dd07f6d65", "kind": pods("kind"), "resource": pods("resource"),
         "requestKind": pods("kind"), "requestResource": pods("resource"), "namespace": "load",
@@ -102,7 +103,10 @@ fn agent(ca: &str) -> Agent {
     let root = Certificate::from_pem(ca.as_bytes()).expect("a CA");
     // Several crates here bring rustls with other providers' features: this one says which.
     drop(rustls::crypto::ring::default_provider().install_default());
-    let tls = TlsConfig::builder().provider(TlsProvider::Rustls).root_certs(RootCerts::new_with_certs(&[root])).build();
+    let tls = TlsConfig::builder()
+        .provider(TlsProvider::Rustls)
+        .root_certs(RootCerts::new_with_certs(&[root]))
+        .build();
     Agent::config_builder().http_status_as_error(false).tls_config(tls).build().into()
 }
 
