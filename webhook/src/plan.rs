@@ -33,6 +33,10 @@ pub use wrap::{Wrap, own_command};
 
 use crate::{catalogue::Catalogue, config::Settings, pod::Pod};
 
+/// Warnings kept for one pod, and characters of each.
+const WARNINGS: usize = 16;
+const CHARS: usize = 400;
+
 /// Everything a decision depends on besides the pod.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
@@ -123,16 +127,25 @@ pub fn plan(pod: &Pod<'_>, context: Context<'_>) -> Verdict {
         // Written for another pod, or by somebody else: only the watch may say that this pod is done.
         edits.remove_annotations.push(DONE_ANNOTATION);
     }
+    warnings.truncate(WARNINGS);
     Verdict::Planned(Box::new(Plan {
         strategy: choice.strategy,
-        reason: choice.reason,
+        reason: clipped(choice.reason),
         workload: survey.workload_name().to_owned(),
         containers: survey.roles(),
-        passed_over: choice.passed_over,
-        warnings,
+        passed_over: choice.passed_over.into_iter().map(|(strategy, why)| (strategy, clipped(why))).collect(),
+        warnings: warnings.into_iter().map(clipped).collect(),
         prepared: choice.prepared,
         edits,
     }))
+}
+
+/// Messages quote what users wrote, which may be as long as an annotation; the status has to stay readable.
+fn clipped(text: String) -> String {
+    match text.char_indices().nth(CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 impl Plan {
