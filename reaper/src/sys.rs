@@ -93,7 +93,8 @@ pub(crate) fn kill(pid: Pid, signal: i32) -> io::Result<()> {
 
 /// Starts `command` with an empty signal mask and every disposition at its default; all else is inherited.
 ///
-/// musl leaves its own signals unblocked afterwards, so [`set_blocked`] has to follow.
+/// musl leaves its own signals (32 to 34) unblocked afterwards, so [`set_blocked`] has to follow; for that moment
+/// these three have their default way.
 pub(crate) fn spawn(command: &[CString]) -> io::Result<Pid> {
     let argv = pointers(command);
     let mut attributes = MaybeUninit::uninit();

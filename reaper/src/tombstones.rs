@@ -5,11 +5,14 @@
 
 use std::{
     fs, io,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
-/// Left beside the tombstones once every proxy is gone. No main's tombstone may be called this.
-pub(crate) const MARKER: &str = "quit";
+/// Left beside the tombstones once every proxy is gone.
+const MARKER: &str = "quit";
+/// Ends a tombstone's name, so that none is taken for the marker, nor a file of the command's own for a tombstone.
+const SUFFIX: &str = ".done";
 
 /// This main's place among all of the pod's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +27,8 @@ pub(crate) struct Tombstones {
 impl Tombstones {
     /// This main is about to run, maybe again, so neither it nor the pod is finished, whatever was written before.
     pub(crate) fn clear(&self) -> io::Result<()> {
-        for name in [&self.name, MARKER] {
-            match fs::remove_file(self.directory.join(name)) {
+        for file in [self.file(), self.directory.join(MARKER)] {
+            match fs::remove_file(file) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
@@ -36,8 +39,12 @@ impl Tombstones {
 
     /// Declares this main finished; true if all are now.
     pub(crate) fn write_and_count(&self) -> io::Result<bool> {
-        fs::write(self.directory.join(&self.name), [])?;
+        fs::write(self.file(), [])?;
         Ok(count(&self.directory)? >= self.mains)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.directory.join(format!("{}{SUFFIX}", self.name))
     }
 
     /// Tells the reaper, and whoever looks, that the proxies are gone.
@@ -49,7 +56,7 @@ impl Tombstones {
 fn count(directory: &Path) -> io::Result<usize> {
     let mut found = 0;
     for entry in fs::read_dir(directory)? {
-        found += usize::from(entry?.file_name() != MARKER);
+        found += usize::from(entry?.file_name().as_bytes().ends_with(SUFFIX.as_bytes()));
     }
     Ok(found)
 }

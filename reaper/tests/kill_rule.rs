@@ -62,13 +62,15 @@ plain_and_as_pid_one! {
 
     fn the_last_main_quits_the_proxy_and_leaves_word(place: Place) {
         let (here, proxy) = (directory(), proxy());
-        for (name, before) in [("a", vec!["a"]), ("b", vec!["a", "b"])] {
+        // What a command leaves there counts for nothing.
+        fs::write(here.path().join("notes"), []).expect("write");
+        for (name, before) in [("a", vec!["a.done", "notes"]), ("b", vec!["a.done", "b.done", "notes"])] {
             assert_eq!(main_of(place, here.path(), 3, name, &proxy).shell("exit 0").run().code, 0);
             assert_eq!(files(&here), before);
             assert!(!proxy.is_quit());
         }
         assert_eq!(main_of(place, here.path(), 3, "c", &proxy).shell("exit 2").run().code, 2);
-        assert_eq!(files(&here), ["a", "b", "c", "quit"]);
+        assert_eq!(files(&here), ["a.done", "b.done", "c.done", "notes", "quit"]);
         assert!(proxy.is_quit());
     }
 
@@ -79,13 +81,13 @@ plain_and_as_pid_one! {
         assert!(files(&here).is_empty() && !proxy.is_quit());
         let again = main_of(place, here.path(), 1, "a", &proxy).args(["--quit-on", "success"]);
         assert_eq!(again.shell("exit 0").run().code, 0);
-        assert_eq!(files(&here), ["a", "quit"]);
+        assert_eq!(files(&here), ["a.done", "quit"]);
         assert!(proxy.is_quit());
     }
 
     fn a_main_that_runs_again_takes_its_tombstone_back(place: Place) {
         let (here, proxy) = (directory(), proxy());
-        fs::write(here.path().join("a"), []).expect("write");
+        fs::write(here.path().join("a.done"), []).expect("write");
         fs::write(here.path().join("quit"), []).expect("write");
         let script = "echo up; while :; do sleep 0.01; done";
         let again = main_of(place, here.path(), 2, "a", &proxy).shell(script).start();
@@ -96,7 +98,7 @@ plain_and_as_pid_one! {
         assert!(!proxy.is_quit());
         again.signal(15);
         assert_eq!(again.finish().code, 143);
-        assert_eq!(files(&here), ["a", "b", "quit"]);
+        assert_eq!(files(&here), ["a.done", "b.done", "quit"]);
         assert!(proxy.is_quit());
     }
 
@@ -105,7 +107,7 @@ plain_and_as_pid_one! {
         let builder = StandIn::linkerd([127, 0, 0, 1]).any_port().on_shutdown(OnShutdown::NotEnabled);
         let proxy = builder.start().expect("a stand-in");
         assert_eq!(main_of(place, here.path(), 1, "a", &proxy).shell("exit 0").run().code, 0);
-        assert_eq!(files(&here), ["a"]);
+        assert_eq!(files(&here), ["a.done"]);
     }
 
     fn without_word_when_there_was_nobody_to_quit(place: Place) {
@@ -113,7 +115,7 @@ plain_and_as_pid_one! {
         let here = directory();
         let wrapper = Wrapper::new(place).args(["--mains", "1", "--name", "a", "--tombstones"]).args([here.path()]);
         assert_eq!(wrapper.shell("exit 0").run().code, 0);
-        assert_eq!(files(&here), ["a"]);
+        assert_eq!(files(&here), ["a.done"]);
     }
 
     fn the_wait_that_failed_counts_as_an_end_too(place: Place) {
@@ -122,7 +124,7 @@ plain_and_as_pid_one! {
         let proxy = builder.start().expect("a stand-in");
         let wrapper = main_of(place, here.path(), 1, "a", &proxy).args(["--timeout", "100ms"]);
         assert_eq!(wrapper.shell("exit 0").run().code, 69);
-        assert!(files(&here).contains(&"a".to_owned()));
+        assert!(files(&here).contains(&"a.done".to_owned()));
     }
 
     fn without_a_directory_no_proxy_is_quit_and_that_is_said(place: Place) {
@@ -168,14 +170,14 @@ fn of_two_that_end_at_the_same_instant_at_least_one_quits_the_proxy() {
         fs::write(&gun, []).expect("fire");
         racers.into_iter().for_each(|racer| assert_eq!(racer.finish().code, 0, "round {round}"));
         assert!(proxy.is_quit(), "round {round}");
-        assert_eq!(files(&here), ["a", "b", "quit"], "round {round}");
+        assert_eq!(files(&here), ["a.done", "b.done", "quit"], "round {round}");
     }
 }
 
 #[test]
 fn two_that_both_see_all_tombstones_both_find_the_proxy_gone() {
     let here = directory();
-    fs::write(here.path().join("b"), []).expect("write");
+    fs::write(here.path().join("b.done"), []).expect("write");
     let proxy = proxy();
     let message = MessageFile::empty();
     let script = "echo up; while :; do sleep 0.01; done";
@@ -187,5 +189,5 @@ fn two_that_both_see_all_tombstones_both_find_the_proxy_gone() {
     let ended = late.finish();
     assert_eq!((ended.code, message.read().as_str()), (143, ""));
     assert!(ended.took < Duration::from_secs(10));
-    assert_eq!(files(&here), ["a", "b", "quit"]);
+    assert_eq!(files(&here), ["a.done", "b.done", "quit"]);
 }

@@ -66,7 +66,11 @@ plain_and_as_pid_one! {
         for signal in [32, 33] {
             let running = Wrapper::new(place).staying(&tombstones).shell("echo up; exec sleep 60").start();
             running.says("up\n");
-            running.signal(signal);
+            let pid = running.pid();
+            eventually("it is blocked again", || {
+                (support::status_bits(pid, "SigBlk")? & (1 << (signal - 1)) != 0).then_some(())
+            });
+            kill(pid, signal);
             assert_eq!(running.finish().code, 128 + signal);
         }
     }

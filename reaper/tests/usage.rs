@@ -38,7 +38,7 @@ fn a_wrong_command_line_is_64_and_named_in_the_message() {
         (&["--tombstones", "/tmp", "--mains", "0", "--name", "a", "--", "true"], "--mains"),
         (&["--tombstones", "/tmp", "--mains", "x", "--name", "a", "--", "true"], "--mains x"),
         (&["--tombstones", "/tmp", "--mains", "1", "--name", "../a", "--", "true"], "--name"),
-        (&["--tombstones", "/tmp", "--mains", "1", "--name", "quit", "--", "true"], "--name"),
+        (&["--tombstones", "/tmp", "--mains", "1", "--name", "a/b", "--", "true"], "--name"),
         (&["--shutdown", "http://127.0.0.1:1/"], "need a command"),
         (&["--"], "no command behind --"),
     ] {

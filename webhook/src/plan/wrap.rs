@@ -190,8 +190,7 @@ fn flags(
     if shared {
         flag("--tombstones", RUN_DIR);
         flag("--mains", &survey.mains.len().to_string());
-        // No container can be called so, and none collides with the marker `quit`.
-        flag("--name", &format!("{}.done", main.name));
+        flag("--name", main.name);
     }
     flag("--message", main.termination_message_path());
     flags
