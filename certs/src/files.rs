@@ -131,12 +131,14 @@ impl Files {
             pem::Error::NoItemsFound => LoadError::NoKey { path: key.clone() },
             source => LoadError::Pem { path: key.clone(), source },
         })?;
-        CertifiedKey::from_der(chain, private, &crate::provider()).map(Arc::new).map_err(|source| match source {
-            rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-                LoadError::Mismatch { cert: cert.clone(), key: key.clone() }
-            }
-            source => LoadError::Refused { cert: cert.clone(), key: key.clone(), source },
-        })
+        CertifiedKey::from_der(chain, private, &crate::provider()).map(Arc::new).map_err(
+            |source| match source {
+                rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                    LoadError::Mismatch { cert: cert.clone(), key: key.clone() }
+                }
+                source => LoadError::Refused { cert: cert.clone(), key: key.clone(), source },
+            },
+        )
     }
 }
 
@@ -263,7 +265,12 @@ mod tests {
             (garbage, pair.key_pem.as_str(), "tls.crt", "is not valid PEM"),
             (pair.chain_pem.as_str(), "", "tls.key", "holds no private key"),
             (pair.chain_pem.as_str(), pair.chain_pem.as_str(), "tls.key", "holds no private key"),
-            (pair.chain_pem.as_str(), other.key_pem.as_str(), "tls.key", "does not belong to the certificate"),
+            (
+                pair.chain_pem.as_str(),
+                other.key_pem.as_str(),
+                "tls.key",
+                "does not belong to the certificate",
+            ),
         ] {
             let error = write(dir.path(), cert, key).load().unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");

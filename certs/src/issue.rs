@@ -4,8 +4,8 @@
 //! whoever calls the server is handed the CA.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, SanType,
 };
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -48,7 +48,9 @@ pub enum IssueError {
     #[error("a certificate needs at least one name, as in localhost or 127.0.0.1")]
     NoName,
     /// A text that is neither an address nor a host name.
-    #[error("{name:?} is neither an IP address nor a DNS name: write it as in curfew.curfew.svc or 127.0.0.1")]
+    #[error(
+        "{name:?} is neither an IP address nor a DNS name: write it as in curfew.curfew.svc or 127.0.0.1"
+    )]
     Name {
         /// The text as given.
         name: String,
@@ -234,9 +236,8 @@ mod tests {
         let issued = || self_signed(&names(&["localhost"]), SystemTime::now()).unwrap();
         let (one, two) = (issued(), issued());
         assert_ne!(one.key_pem, two.key_pem);
-        let serial = |issued: &Issued| {
-            X509Certificate::from_der(&issued.key.cert[0]).unwrap().1.raw_serial().to_vec()
-        };
+        let serial =
+            |issued: &Issued| X509Certificate::from_der(&issued.key.cert[0]).unwrap().1.raw_serial().to_vec();
         assert_ne!(serial(&one), serial(&two));
     }
 
