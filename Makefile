@@ -39,7 +39,7 @@ deny: ## Check licences, duplicates and advisories of the dependencies (needs ca
 
 bench: tools reaper ## Measure, and write docs/benchmarks.md
 	$(CARGO) build --locked --release -p curfew-tests
-	$(TARGET_DIR)/release/bench-wrapper --reaper $(REAPER)
+	$(TARGET_DIR)/release/bench-wrapper --reaper $(REAPER) --out docs/benchmarks.md
 	$(CARGO) bench --locked -p curfew --bench admission -- --million
 
 reaper: ## Build the static in-pod program for amd64 and arm64

@@ -22,6 +22,9 @@ use curfew::{
 };
 use curfew_tests::report::{Goal, Section, Table};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Times the p50 of the handler that does not look.
 const MAX_RATIO: f64 = 1.6;
 /// Connections kept open at once.

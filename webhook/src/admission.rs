@@ -49,28 +49,28 @@ impl Engine {
     /// `template_of` is the pod as its controller would make it, where `raw` is only its template.
     pub fn decide(
         &self,
-        raw: &Value,
+        raw: Value,
         template_of: Option<&Value>,
         namespace: &Namespace,
         strategy: Option<plan::Wish>,
     ) -> Outcome {
         let Config { settings, catalogue } = &self.config;
-        let pod = match Pod::read(template_of.unwrap_or(raw)) {
-            Ok(pod) => pod,
+        let verdict = match Pod::read(template_of.unwrap_or(&raw)) {
+            Ok(pod) => plan::plan(&pod, Context { namespace, catalogue, settings, strategy }),
             Err(error) => return Outcome::Failed(format!("the pod cannot be read: {error}")),
         };
-        let plan = match plan::plan(&pod, Context { namespace, catalogue, settings, strategy }) {
+        let plan = match verdict {
             Verdict::Untouched(reason) => return Outcome::Untouched(reason),
             Verdict::Planned(plan) => plan,
         };
-        let patch = patch::of(raw, &plan);
+        let patch = patch::of(&raw, &plan);
         match patch::checked(raw, &patch) {
             Ok(patched) => Outcome::Planned { plan, patch, patched },
             Err(error) => Outcome::Failed(format!("the patch does not apply: {error}")),
         }
     }
 
-    fn respond(&self, request: &Request) -> (Response, Option<Facts>) {
+    fn respond(&self, request: &mut Request) -> (Response, Option<Facts>) {
         let response = Response::admit(&request.uid);
         if let Some(reason) = request.not_ours() {
             return (
@@ -78,7 +78,7 @@ impl Engine {
                 Some(facts("skipped")),
             );
         }
-        match self.decide(&request.object, None, &Namespace::default(), None) {
+        match self.decide(request.object.take(), None, &Namespace::default(), None) {
             Outcome::Untouched(_) => (response, Some(facts("skipped"))),
             Outcome::Failed(reason) => {
                 tracing::warn!(uid = %request.uid, namespace = %request.namespace, %reason, "admitted unchanged");
@@ -116,8 +116,8 @@ impl Engine {
 impl Admit for Engine {
     fn review(&self, body: &[u8]) -> Answer {
         match Review::read(body) {
-            Ok(review) => {
-                let (response, facts) = self.respond(&review.request);
+            Ok(mut review) => {
+                let (response, facts) = self.respond(&mut review.request);
                 Answer { status: axum::http::StatusCode::OK, body: review.answer(&response), facts }
             }
             Err(error) => Answer {

@@ -73,7 +73,7 @@ fn patch_at(engine: &Engine, value: &mut Value, found: &Found, strategy: Option<
     let Some(raw) = value.pointer_mut(&found.pointer) else {
         return Outcome::Failed("the pod is no longer where it was found".to_owned());
     };
-    let outcome = engine.decide(raw, found.as_pod.as_ref(), &Namespace::default(), strategy);
+    let outcome = engine.decide(raw.clone(), found.as_pod.as_ref(), &Namespace::default(), strategy);
     if let Outcome::Planned { patched, .. } = &outcome {
         raw.clone_from(patched);
     }

@@ -58,14 +58,13 @@ pub fn of(raw: &Value, plan: &Plan) -> Patch {
     editor.finish()
 }
 
-/// Applies a patch to a copy of the raw object.
+/// Applies a patch to the raw object.
 ///
 /// # Errors
 /// It does not apply: it must not be answered then.
-pub fn checked(raw: &Value, patch: &Patch) -> Result<Value, PatchError> {
-    let mut patched = raw.clone();
-    json_patch::patch(&mut patched, patch)?;
-    Ok(patched)
+pub fn checked(mut raw: Value, patch: &Patch) -> Result<Value, PatchError> {
+    json_patch::patch(&mut raw, patch)?;
+    Ok(raw)
 }
 
 /// Whether the pod's annotations still fit with a status among them: better no status than no pod.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use json_patch::Patch;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The API server cuts warnings at 256 characters once they total 4 KiB (kubernetes 1.36.3); these stay whole.
 const WARNING_CHARS: usize = 200;
@@ -144,7 +144,8 @@ impl Response {
 
     /// Adds the patch; answers its size in bytes, before base64.
     pub(super) fn patch(mut self, patch: &Patch) -> (Self, usize) {
-        let bytes = json!(patch).to_string().into_bytes();
+        // Pointers and JSON values always serialise.
+        let bytes = serde_json::to_vec(patch).unwrap_or_default();
         self.patch_type = Some("JSONPatch");
         self.patch = Some(STANDARD.encode(&bytes));
         (self, bytes.len())
@@ -160,6 +161,8 @@ fn shorten(warning: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -168,13 +168,13 @@ fn reviews_captured_from_a_real_api_server_are_planned_for() {
     for file in meshes.flatten().flat_map(|mesh| fs::read_dir(mesh.path())).flatten().flatten() {
         let review: Value = serde_json::from_slice(&fs::read(file.path()).expect("a review")).expect("JSON");
         let pod = &review["request"]["object"];
-        let Outcome::Planned { plan, patched, .. } = engine.decide(pod, None, &Namespace::default(), None)
+        let Outcome::Planned { plan, patched, .. } =
+            engine.decide(pod.clone(), None, &Namespace::default(), None)
         else {
             panic!("{}: not planned for", file.path().display());
         };
         assert_eq!(plan.warnings, [""; 0], "{}", file.path().display());
-        let Outcome::Planned { patch, .. } = engine.decide(&patched, None, &Namespace::default(), None)
-        else {
+        let Outcome::Planned { patch, .. } = engine.decide(patched, None, &Namespace::default(), None) else {
             panic!("{}: not planned for again", file.path().display());
         };
         assert!(patch.is_empty(), "{}: {}", file.path().display(), json!(patch));

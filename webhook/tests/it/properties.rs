@@ -124,8 +124,8 @@ proptest! {
         let answer: Value = serde_json::from_slice(&answer.body).expect("JSON");
         prop_assert_eq!(&answer["response"]["allowed"], &json!(true));
         prop_assert_eq!(&answer["response"]["uid"], &json!("u-1"));
-        if let Outcome::Planned { patched, .. } = ENGINE.decide(&pod, None, &Namespace::default(), None) {
-            match ENGINE.decide(&patched, None, &Namespace::default(), None) {
+        if let Outcome::Planned { patched, .. } = ENGINE.decide(pod, None, &Namespace::default(), None) {
+            match ENGINE.decide(patched, None, &Namespace::default(), None) {
                 Outcome::Planned { patch, .. } => prop_assert!(patch.is_empty(), "{}", json!(patch)),
                 other => prop_assert!(false, "then {other:?}"),
             }

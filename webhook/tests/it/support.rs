@@ -62,7 +62,7 @@ impl Case {
     }
 
     pub(crate) fn decide(&self, pod: &Value) -> Outcome {
-        Engine::new(self.config()).decide(pod, None, &self.namespace, None)
+        Engine::new(self.config()).decide(pod.clone(), None, &self.namespace, None)
     }
 
     /// The golden pod: what has to come out, whichever way the pod goes in.
