@@ -2,7 +2,6 @@
 
 CARGO      ?= cargo
 TARGET_DIR := $(shell $(CARGO) metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
-CACHE      ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/curfew
 MUSL       := x86_64-unknown-linux-musl
 MUSL_ARM   := aarch64-unknown-linux-musl
 REAPER     := $(TARGET_DIR)/$(MUSL)/reaper/curfew-reaper
@@ -19,7 +18,7 @@ help: ## List the targets
 
 demo: ## Show it: meshed pods hang, go through the webhook, and end (REAL=1: real k6 and Envoy)
 	$(CARGO) build --locked -p curfew -p curfew-reaper -p curfew-tests
-	$(if $(REAL),set -- $$(sh tests/demo/fetch-real.sh) && )$(TARGET_DIR)/debug/demo \
+	$(if $(REAL),real=$$(sh tests/demo/fetch-real.sh) && set -- $$real && )$(TARGET_DIR)/debug/demo \
 	  --curfew $(TARGET_DIR)/debug/curfew --reaper $(TARGET_DIR)/debug/curfew-reaper \
 	  $(if $(REAL),--real --k6 "$$1" --envoy "$$2")
 

@@ -7,7 +7,11 @@ use rustix::{
     fd::AsFd,
 };
 
-use crate::{child, http::Exchange, signals::Signals};
+use crate::{
+    child,
+    http::Exchange,
+    signals::{Caught, Signals},
+};
 
 /// Something with one proxy that takes several steps.
 pub(crate) trait Task {
@@ -28,14 +32,19 @@ pub(crate) enum End {
     Done,
     /// Time is up.
     Late,
-    /// This signal, which ends a process that takes no care.
+    /// This signal.
     Signal(i32),
 }
 
-/// Drives `tasks` side by side until all are done, time is up, or a fatal signal comes in.
-pub(crate) fn drive<T: Task>(signals: &Signals, tasks: &mut [T], deadline: Instant) -> End {
+/// Drives `tasks` side by side until all are done, time is up, or a signal comes in that `ends` it.
+pub(crate) fn drive<T: Task>(
+    signals: &Signals,
+    tasks: &mut [T],
+    deadline: Instant,
+    ends: impl Fn(Caught) -> bool,
+) -> End {
     loop {
-        if let Some(signal) = fatal(signals) {
+        if let Some(signal) = first(signals, &ends) {
             return End::Signal(signal);
         }
         let now = Instant::now();
@@ -50,14 +59,14 @@ pub(crate) fn drive<T: Task>(signals: &Signals, tasks: &mut [T], deadline: Insta
     }
 }
 
-/// Takes in all signals that have come, reaping on the way; the first fatal one.
-pub(crate) fn fatal(signals: &Signals) -> Option<i32> {
+/// Takes in all signals that have come, reaping on the way; the first that is `wanted`.
+pub(crate) fn first(signals: &Signals, wanted: impl Fn(Caught) -> bool) -> Option<i32> {
     let mut first = None;
     while let Some(caught) = signals.next() {
         if caught.number == libc::SIGCHLD {
             child::reap();
         }
-        if caught.is_fatal() {
+        if wanted(caught) {
             first = first.or(Some(caught.number));
         }
     }

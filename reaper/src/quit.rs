@@ -3,14 +3,17 @@
 //! *Gone* means that the shutdown port refuses a connection. Refused before the sidecar was ever seen up means
 //! *not yet*: a command may be faster than its proxy's start.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 
 use crate::{
     drive::{End, Task, drive},
     endpoint::Endpoint,
     http::{Answer, Exchange, Outcome},
     message::Message,
-    signals::Signals,
+    signals::{Caught, Signals},
 };
 
 /// For one try, within the wave's bound.
@@ -19,6 +22,9 @@ const TRY: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(100);
 /// The first look at whether it is gone comes at once, the second after this; each pause is twice the last.
 const FIRST_LOOK: Duration = Duration::from_millis(2);
+
+/// For a look at a port on loopback, which takes or refuses a connection at once.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// How much trouble to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,23 +46,23 @@ pub(crate) enum Wave {
     Interrupted,
 }
 
-/// Quits `sidecars` side by side.
-pub(crate) fn wave(
-    signals: &Signals,
-    sidecars: &[Endpoint],
-    effort: Effort,
+/// A sidecar to quit.
+pub(crate) struct Sidecar {
+    endpoint: Endpoint,
     seen_up: bool,
-    message: &mut Message,
-) -> Wave {
+}
+
+/// Quits `sidecars` side by side.
+pub(crate) fn wave(signals: &Signals, sidecars: &[Sidecar], effort: Effort, message: &mut Message) -> Wave {
     let now = Instant::now();
     let deadline = now
         + match effort {
             Effort::Within(bound) => bound,
             Effort::Once => Duration::from_millis(250),
         };
-    let farewell = |sidecar| Farewell::new(sidecar, effort == Effort::Once, seen_up, now, deadline);
+    let farewell = |sidecar| Farewell::new(sidecar, effort == Effort::Once, now, deadline);
     let mut farewells: Vec<_> = sidecars.iter().map(farewell).collect();
-    let end = drive(signals, &mut farewells, deadline);
+    let end = drive(signals, &mut farewells, deadline, Caught::asks_to_leave);
     let mut wave = Wave::Gone;
     for Farewell { sidecar, trouble, .. } in
         farewells.iter().filter(|farewell| farewell.fate != Some(Fate::Gone))
@@ -95,15 +101,30 @@ struct Farewell<'a> {
     fate: Option<Fate>,
 }
 
+// === impl Sidecar ===
+
+impl Sidecar {
+    pub(crate) fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint, seen_up: false }
+    }
+
+    /// Up if one of `ready`, which have all answered, is on its port, or if that port takes a connection.
+    pub(crate) fn look(&mut self, ready: &[Endpoint]) {
+        let address = &self.endpoint.address;
+        self.seen_up = ready.iter().any(|ready| ready.address == *address)
+            || TcpStream::connect_timeout(address, LOOK).is_ok();
+    }
+}
+
 // === impl Farewell ===
 
 impl<'a> Farewell<'a> {
-    fn new(sidecar: &'a Endpoint, once: bool, seen_up: bool, now: Instant, deadline: Instant) -> Self {
+    fn new(sidecar: &'a Sidecar, once: bool, now: Instant, deadline: Instant) -> Self {
         Self {
-            sidecar,
+            sidecar: &sidecar.endpoint,
             once,
             deadline,
-            seen_up,
+            seen_up: sidecar.seen_up,
             tried: false,
             told: false,
             exchange: None,

@@ -6,7 +6,7 @@ use crate::{
     drive::{End, Task, drive},
     endpoint::Endpoint,
     http::{Exchange, Outcome},
-    signals::Signals,
+    signals::{Caught, Signals},
 };
 
 /// Between the beginnings of two tries, in the mean. Each takes 0.1 ms of processor time on a small machine: less than
@@ -32,7 +32,7 @@ pub(crate) fn wait(signals: &Signals, endpoints: &[Endpoint], timeout: Duration)
     let mut probes: Vec<_> = endpoints.iter().map(|endpoint| Probe::new(endpoint, now)).collect();
     // A timeout beyond the clock's range is no bound; a century is none either.
     let deadline = now.checked_add(timeout).unwrap_or(now + Duration::from_secs(100 * 365 * 86_400));
-    match drive(signals, &mut probes, deadline) {
+    match drive(signals, &mut probes, deadline, Caught::is_fatal) {
         End::Done => Verdict::Ready,
         End::Signal(signal) => Verdict::Signal(signal),
         End::Late => {

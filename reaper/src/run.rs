@@ -9,9 +9,9 @@ use crate::{
     endpoint::Endpoint,
     kill_rule::ExitCodes,
     message::{self, Message},
-    quit::{self, Effort, Wave},
+    quit::{self, Effort, Sidecar, Wave},
     ready::{self, Verdict},
-    signals::Signals,
+    signals::{Caught, Signals},
     tombstones::Tombstones,
 };
 
@@ -38,36 +38,36 @@ pub(crate) fn run(order: Await) -> u8 {
             return CANNOT_START;
         }
     };
-    child::adopt_orphans();
-    let farewell = Farewell::new([shutdown_first, shutdown], quit_on, tombstones, &mut message);
+    let mut farewell = Farewell::new([shutdown_first, shutdown], quit_on, tombstones, &mut message);
 
-    let seen_up = match ready::wait(&signals, &ready, timeout) {
-        Verdict::Ready => !ready.is_empty(),
+    match ready::wait(&signals, &ready, timeout) {
+        Verdict::Ready => farewell.look(&ready),
         Verdict::Signal(signal) => {
-            return farewell.bid(&signals, of_signal(signal), Effort::Once, false, message);
+            return farewell.bid(&signals, of_signal(signal), Effort::Once, message);
         }
         Verdict::Late(said) => {
             let fails = on_timeout == OnTimeout::Fail;
             let then = if fails { "nothing was started" } else { "going on without" };
             message.note(format_args!("not ready after {timeout:?}, {then}: {said}"));
             if fails {
-                return farewell.bid(&signals, NEVER_READY, Effort::Within(WAVE_TWO), false, message);
+                return farewell.bid(&signals, NEVER_READY, Effort::Within(WAVE_TWO), message);
             }
-            false
         }
-    };
+    }
     if command.is_empty() {
         // The gate.
         message.write();
         return 0;
     }
     // The last look before the command is there to get them itself.
-    if let Some(signal) = drive::fatal(&signals) {
-        return farewell.bid(&signals, of_signal(signal), Effort::Once, seen_up, message);
+    if let Some(signal) = drive::first(&signals, Caught::is_fatal) {
+        return farewell.bid(&signals, of_signal(signal), Effort::Once, message);
     }
     if farewell.is_empty() {
         return replace(signals, &command, message);
     }
+    // Only where this process stays: the command would inherit the duty by exec.
+    child::adopt_orphans();
     let code = match Running::start(&command) {
         Ok(running) => running.supervise(&signals),
         Err((code, error)) => {
@@ -75,7 +75,7 @@ pub(crate) fn run(order: Await) -> u8 {
             code
         }
     };
-    farewell.bid(&signals, code, Effort::Within(WAVE_TWO), seen_up, message)
+    farewell.bid(&signals, code, Effort::Within(WAVE_TWO), message)
 }
 
 /// Nothing is left to do afterwards, so no process is kept for it. Returns only if that fails.
@@ -102,7 +102,7 @@ fn of_signal(signal: i32) -> u8 {
 
 /// What is left to do when this container has ended.
 struct Farewell {
-    waves: [Vec<Endpoint>; 2],
+    waves: [Vec<Sidecar>; 2],
     quit_on: ExitCodes,
     tombstones: Option<Tombstones>,
 }
@@ -119,7 +119,12 @@ impl Farewell {
         if let Some(Err(error)) = tombstones.as_ref().map(Tombstones::clear) {
             message.note(format_args!("cannot clear this container's tombstone: {error}"));
         }
-        Self { waves, quit_on, tombstones }
+        Self { waves: waves.map(|wave| wave.into_iter().map(Sidecar::new).collect()), quit_on, tombstones }
+    }
+
+    /// Sees who is up, now that all of `ready` have answered. A sidecar without a ready URL may come later.
+    fn look(&mut self, ready: &[Endpoint]) {
+        self.waves.iter_mut().flatten().for_each(|sidecar| sidecar.look(ready));
     }
 
     fn is_empty(&self) -> bool {
@@ -127,9 +132,9 @@ impl Farewell {
     }
 
     /// Quits the proxies if this was the last that needed them. Returns `code` whatever happens on the way.
-    fn bid(&self, signals: &Signals, code: u8, effort: Effort, seen_up: bool, mut message: Message) -> u8 {
+    fn bid(&self, signals: &Signals, code: u8, effort: Effort, mut message: Message) -> u8 {
         if self.quit_on.contains(code) && self.is_last(&mut message) {
-            self.quit(signals, effort, seen_up, &mut message);
+            self.quit(signals, effort, &mut message);
         }
         message.write();
         code
@@ -147,12 +152,12 @@ impl Farewell {
         }
     }
 
-    fn quit(&self, signals: &Signals, effort: Effort, seen_up: bool, message: &mut Message) {
+    fn quit(&self, signals: &Signals, effort: Effort, message: &mut Message) {
         let [first, second] = &self.waves;
         let first_effort = if effort == Effort::Once { effort } else { Effort::Within(WAVE_ONE) };
         let mut all_gone = !(first.is_empty() && second.is_empty());
         for (sidecars, effort) in [(first, first_effort), (second, effort)] {
-            match quit::wave(signals, sidecars, effort, seen_up, message) {
+            match quit::wave(signals, sidecars, effort, message) {
                 Wave::Gone => {}
                 Wave::Left => all_gone = false,
                 Wave::Interrupted => return,

@@ -33,6 +33,11 @@ impl Caught {
         !HARMLESS.contains(&self.number)
     }
 
+    /// True for what asks a process to leave. Others, like the USR1 of a log rotation, were meant for the command.
+    pub(crate) fn asks_to_leave(self) -> bool {
+        [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT].contains(&self.number)
+    }
+
     /// True if the command should get it from us.
     pub(crate) fn is_for_the_command(self) -> bool {
         self.number != libc::SIGCHLD && !(self.by_kernel && FROM_TERMINAL.contains(&self.number))

@@ -181,6 +181,16 @@ plain_and_as_pid_one! {
         assert!(!message.line().contains(&mesh.shutdown_url()), "{}", message.line());
     }
 
+    fn a_sidecar_without_a_ready_url_is_quit_although_it_comes_up_late(place: Place) {
+        let mesh = proxy(OnShutdown::Ok);
+        let late = StandIn::envoy(LOOPBACK).any_port().ready_after(Duration::from_secs(1));
+        let late = late.start().expect("a stand-in");
+        let urls = ["--ready", &mesh.ready_url(), "--shutdown-first", &late.shutdown_url()];
+        let wrapper = Wrapper::new(place).args(urls).args(["--shutdown", &mesh.shutdown_url()]);
+        assert_eq!(wrapper.shell("exit 0").run().code, 0);
+        assert!(late.is_quit() && mesh.is_quit());
+    }
+
     fn a_second_sigterm_ends_the_shutdown_phase_at_once(place: Place) {
         let proxy = proxy(OnShutdown::Stall);
         let message = MessageFile::empty();
@@ -202,7 +212,7 @@ plain_and_as_pid_one! {
         let urls = ["--ready", &proxy.ready_url(), "--shutdown", &proxy.shutdown_url()];
         let running = Wrapper::new(place).args(urls).shell("exit 7").start();
         eventually("the proxy is asked", || (!proxy.shutdown_requests().is_empty()).then_some(()));
-        [18, 23, 28].into_iter().for_each(|signal| running.signal(signal));
+        [1, 10, 18, 23, 28].into_iter().for_each(|signal| running.signal(signal));
         assert_eq!(running.finish().code, 7);
         assert!(proxy.wait_until_gone(Duration::ZERO));
     }

@@ -131,5 +131,5 @@ impl Admit for Engine {
 
 /// Facts about a pod no plan was made for.
 fn facts(outcome: &'static str) -> Facts {
-    Facts { workload: "unknown".into(), strategy: "off", outcome, patch_bytes: 0 }
+    Facts { workload: "unknown".into(), strategy: "unknown", outcome, patch_bytes: 0 }
 }

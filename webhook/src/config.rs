@@ -1,15 +1,19 @@
 //! Behaviour: one YAML file, validated at start.
 
-use std::{path::Path, time};
+use std::{collections::BTreeMap, ops::RangeInclusive, path::Path, time};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::{
     catalogue::{Catalogue, Rows, Sidecar, Workload},
     duration::Duration,
     plan::{OnTimeout, Wish},
+    pod::Quantity,
 };
+
+/// Under a second no proxy is ready; beyond a day a wait is a mistake.
+pub(crate) const WAITS: RangeInclusive<time::Duration> =
+    time::Duration::from_secs(1)..=time::Duration::from_secs(24 * 60 * 60);
 
 /// Defaults and delivery.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -45,7 +49,19 @@ pub struct Reaper {
     pub delivery: Delivery,
     /// Resources of the init container; those of the largest main where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub resources: Option<Map<String, Value>>,
+    pub resources: Option<Resources>,
+}
+
+/// Resources of a container: amounts by name, as in a pod.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Resources {
+    /// What the scheduler sets aside.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub requests: BTreeMap<String, String>,
+    /// What the kernel allows.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<String, String>,
 }
 
 /// When a kubelet pulls an image.
@@ -142,15 +158,22 @@ impl Config {
         let file: Option<File> =
             serde_saphyr::from_str(text).map_err(|error| invalid(error.without_snippet().to_string()))?;
         let File { defaults, reaper, catalogue: rows } = file.unwrap_or_default();
-        if defaults.ready_timeout.as_std() < time::Duration::from_secs(1) {
-            return Err(invalid(format!("defaults.readyTimeout: `{}` is under 1s", defaults.ready_timeout)));
+        if !WAITS.contains(&defaults.ready_timeout.as_std()) {
+            return Err(invalid(format!(
+                "defaults.readyTimeout: `{}` is not from 1s to 24h",
+                defaults.ready_timeout
+            )));
+        }
+        if let Some(reason) = reaper.resources.as_ref().and_then(Resources::broken) {
+            return Err(invalid(format!("reaper.resources: {reason}")));
         }
         if reaper.image.is_empty() || reaper.image.contains(char::is_whitespace) {
             return Err(invalid(format!("reaper.image: `{}` is no image reference", reaper.image)));
         }
         let (sidecars, workloads, broken) = rows.read();
-        if let Some(row) = broken.first() {
-            return Err(invalid(format!("catalogue: {row}")));
+        if !broken.is_empty() {
+            let rows: Vec<_> = broken.iter().map(ToString::to_string).collect();
+            return Err(invalid(format!("catalogue: {}", rows.join("; "))));
         }
         let mut catalogue = Catalogue::embedded().map_err(invalid)?;
         catalogue.extend(sidecars, workloads);
@@ -173,6 +196,25 @@ impl Config {
         let Self { settings, catalogue } = self;
         let catalogue = RowsInForce { sidecars: &catalogue.sidecars, workloads: &catalogue.workloads };
         serde_saphyr::to_string(&InForce { settings, catalogue }).unwrap_or_default()
+    }
+}
+
+// === impl Resources ===
+
+impl Resources {
+    /// What the API server would refuse in every pod, if anything.
+    fn broken(&self) -> Option<String> {
+        let amounts = self.requests.iter().chain(&self.limits);
+        if let Some((name, amount)) =
+            amounts.into_iter().find(|(_, amount)| Quantity::parse(amount).is_none())
+        {
+            return Some(format!("{name}: `{amount}` is no quantity"));
+        }
+        self.requests.iter().find_map(|(name, request)| {
+            let limit = self.limits.get(name)?;
+            let above = Quantity::parse(request) > Quantity::parse(limit);
+            above.then(|| format!("{name}: the request `{request}` is above the limit `{limit}`"))
+        })
     }
 }
 
@@ -215,6 +257,11 @@ mod tests {
         assert!(refused("defaults:\n  startegy: await").contains("startegy"));
         assert!(refused("reaper: {image: ''}").contains("reaper.image"));
         assert!(refused("defaults: {readyTimeout: 10ms}").contains("readyTimeout"));
+        assert!(refused("defaults: {readyTimeout: 25h}").contains("readyTimeout"));
+        assert!(refused("reaper: {resources: {limits: {memory: lots}}}").contains("lots"));
+        assert!(refused("reaper: {resources: {request: {cpu: 1m}}}").contains("request"));
+        let above = refused("reaper: {resources: {requests: {cpu: '2'}, limits: {cpu: 500m}}}");
+        assert!(above.contains("above the limit"), "{above}");
         let row = refused(
             "catalogue:\n  sidecars:\n  - name: far\n    containers: [far]\n    ready: http://10.0.0.1:1/",
         );

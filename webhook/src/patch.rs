@@ -24,10 +24,10 @@ pub fn of(raw: &Value, plan: &Plan) -> Patch {
     editor.set_entries("labels", [(APPLIED_LABEL, plan.strategy.name())]);
     let status = plan.status();
     let mut entries: Vec<_> = annotations.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    if fits(raw, &status) {
-        entries.push((STATUS, &status));
+    entries.push((STATUS, &status));
+    if fits(raw, &entries) {
+        editor.set_entries("annotations", entries);
     }
-    editor.set_entries("annotations", entries);
     for key in remove_annotations {
         editor.remove_entry("annotations", key);
     }
@@ -67,11 +67,11 @@ pub fn checked(mut raw: Value, patch: &Patch) -> Result<Value, PatchError> {
     Ok(raw)
 }
 
-/// Whether the pod's annotations still fit with a status among them: better no status than no pod.
-fn fits(raw: &Value, status: &str) -> bool {
+/// Whether the pod's annotations still fit with these among them: better a pod without a status than none.
+fn fits(raw: &Value, added: &[(&str, &str)]) -> bool {
     let present = raw.pointer("/metadata/annotations").and_then(Value::as_object);
-    let size: usize =
-        present.into_iter().flatten().map(|(key, value)| key.len() + value.to_string().len()).sum();
-    // What meshes are told beside it is shorter than this.
-    size + status.len() + 4096 <= ANNOTATIONS_LIMIT
+    let present =
+        present.into_iter().flatten().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len));
+    let added = added.iter().map(|(key, value)| key.len() + value.len());
+    present.chain(added).sum::<usize>() <= ANNOTATIONS_LIMIT
 }

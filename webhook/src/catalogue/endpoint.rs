@@ -1,6 +1,10 @@
 //! Addresses of a sidecar's endpoints, as rows write them.
 
-use std::{borrow::Cow, collections::BTreeMap, net::IpAddr, str::FromStr};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,7 +32,7 @@ pub enum EndpointError {
     #[error("endpoint `{0}` has no port: write http://127.0.0.1:PORT/PATH, PORT a number or {{name}}")]
     Port(String),
     /// Characters that would not survive the way to the wrapper's command line.
-    #[error("endpoint `{0}` has a space, a control character or `$(` in it")]
+    #[error("endpoint `{0}` has a character in it that is not printable ASCII, a `#` or a `$(`")]
     Characters(String),
 }
 
@@ -54,7 +58,8 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
         let owned = || text.to_owned();
-        if text.contains("$(") || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        // Nothing the wrapper would refuse: its own reading is no wider than this.
+        if text.contains("$(") || text.chars().any(|c| !c.is_ascii_graphic() || c == '#') {
             return Err(EndpointError::Characters(owned()));
         }
         let url = match text.split_once('=') {
@@ -71,7 +76,8 @@ impl FromStr for Endpoint {
         }
         let named =
             port.strip_prefix('{').and_then(|port| port.strip_suffix('}')).is_some_and(|n| !n.is_empty());
-        if !named && !port.parse::<u16>().is_ok_and(|port| port > 0) {
+        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+        if !named && !(digits && port.parse::<u16>().is_ok_and(|port| port > 0)) {
             return Err(EndpointError::Port(owned()));
         }
         Ok(Self { text: owned() })
@@ -93,11 +99,10 @@ impl From<Endpoint> for String {
 }
 
 fn is_loopback(host: &str) -> bool {
-    let bare: Cow<'_, str> = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(v6) => v6.into(),
-        None => host.into(),
-    };
-    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(v6) => v6.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback()),
+        None => host == "localhost" || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback()),
+    }
 }
 
 #[cfg(test)]
@@ -125,6 +130,8 @@ mod tests {
             "http://127.0.0.1@example.com:80/",
             "http://0.0.0.0:80/",
             "http://2130706433:80/",
+            "http://::1:80/",
+            "http://[127.0.0.1]:80/",
         ] {
             assert_eq!(refused(text), EndpointError::NotLoopback(text.into()), "{text}");
         }
@@ -132,11 +139,17 @@ mod tests {
             assert_eq!(refused(text), EndpointError::Scheme(text.into()), "{text}");
         }
         for text in
-            ["http://127.0.0.1/", "http://127.0.0.1:0/", "http://127.0.0.1:70000/", "http://127.0.0.1:{}/"]
+            ["http://127.0.0.1/", "http://127.0.0.1:0/", "http://127.0.0.1:+80/", "http://127.0.0.1:{}/"]
         {
             assert_eq!(refused(text), EndpointError::Port(text.into()), "{text}");
         }
-        for text in ["http://127.0.0.1:80/a b", "http://127.0.0.1:80/$(HOST)", "http://127.0.0.1:80/\n"] {
+        for text in [
+            "http://127.0.0.1:80/a b",
+            "http://127.0.0.1:80/$(HOST)",
+            "http://127.0.0.1:80/\n",
+            "http://127.0.0.1:80/#x",
+            "http://127.0.0.1:80/é",
+        ] {
             assert_eq!(refused(text), EndpointError::Characters(text.into()), "{text}");
         }
     }

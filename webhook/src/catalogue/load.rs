@@ -121,6 +121,18 @@ fn each<T: DeserializeOwned>(
 
 /// What the types cannot say: a row must be told by something, and its endpoints' ports must be its own.
 fn checked(row: Sidecar) -> Result<Sidecar, String> {
+    let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if row.name.is_empty() || row.name.len() > 63 || !row.name.chars().all(lower) {
+        return Err("`name` is not made of lower case letters, digits and dashes, 63 at most".to_owned());
+    }
+    for settings in row.shutdown.iter().flat_map(|shutdown| [&shutdown.requires, &shutdown.prefers]) {
+        if let Some(key) = settings.annotations.keys().find(|key| !is_annotation_key(key)) {
+            return Err(format!("`{key}` is no key of an annotation"));
+        }
+        if let Some(name) = settings.env.keys().find(|name| !is_env_name(name)) {
+            return Err(format!("`{name}` is no name of an environment variable"));
+        }
+    }
     if row.containers.is_empty() && row.evidence.is_empty() {
         return Err("neither `containers` nor `evidence` says which container it is".to_owned());
     }
@@ -132,6 +144,28 @@ fn checked(row: Sidecar) -> Result<Sidecar, String> {
         }
     }
     Ok(row)
+}
+
+/// `[PREFIX/]NAME`, as the API server takes it.
+fn is_annotation_key(key: &str) -> bool {
+    let ends_well = |text: &str| {
+        text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.ends_with(|c: char| c.is_ascii_alphanumeric())
+    };
+    let (prefix, name) = key.rsplit_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    let name_chars = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let prefix_chars = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+    (1..=63).contains(&name.len())
+        && ends_well(name)
+        && name.chars().all(name_chars)
+        && prefix
+            .is_none_or(|prefix| prefix.len() <= 253 && ends_well(prefix) && prefix.chars().all(prefix_chars))
+}
+
+/// What every version of Kubernetes takes; newer ones take more.
+fn is_env_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(allowed)
 }
 
 fn files<T: DeserializeOwned>(folder: &str) -> Result<Vec<T>, String> {
@@ -200,6 +234,23 @@ mod tests {
         assert!(broken[0].reason.contains("redy"), "{}", broken[0]);
         assert!(broken[1].reason.contains("not loopback"), "{}", broken[1]);
         assert!(broken[3].reason.contains("no port `admin`"), "{}", broken[4]);
+    }
+
+    #[test]
+    fn a_row_that_would_have_the_pod_refused_is_refused_itself() {
+        let refused = |row: &str| user_rows(row).expect("a list").1.pop().expect(row).reason;
+        let with = |settings: &str| {
+            format!(
+                "- {{name: a, containers: [a], shutdown: {{url: 'http://127.0.0.1:1/', requires: {settings}}}}}"
+            )
+        };
+        assert!(refused(&with("{annotations: {'not a key!': x}}")).contains("not a key!"));
+        assert!(refused(&with("{annotations: {a/b/c: x}}")).contains("a/b/c"));
+        assert!(refused(&with("{env: {'': x}}")).contains("environment variable"));
+        assert!(refused(&with("{env: {A=B: x}}")).contains("A=B"));
+        assert!(refused("- {name: Big Name, containers: [a]}").contains("`name`"));
+        let (rows, broken) = user_rows(&with("{annotations: {a.b/C_d: x}, env: {A_B: x}}")).expect("a list");
+        assert_eq!((rows.len(), broken.len()), (1, 0));
     }
 
     #[test]

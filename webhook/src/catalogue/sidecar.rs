@@ -72,6 +72,14 @@ pub enum PortSource {
     ContainerPort(String),
     /// An annotation of the pod.
     Annotation(String),
+    /// A field of a JSON object in an environment variable of the sidecar.
+    #[serde(rename_all = "camelCase")]
+    EnvJson {
+        /// The variable.
+        env: String,
+        /// The field.
+        field: String,
+    },
     /// The `httpGet` probe of the sidecar with this path.
     Probe(String),
 }
@@ -181,6 +189,10 @@ impl PortSource {
             }
             Self::Annotation(key) => {
                 pod.metadata.annotations.get(key.as_str()).copied().and_then(last_number)
+            }
+            Self::EnvJson { env, field } => {
+                let object: serde_json::Value = serde_json::from_str(container.env_value(env)?).ok()?;
+                object.get(field)?.as_u64()?.try_into().ok()
             }
             Self::Probe(path) => container
                 .probes()

@@ -159,8 +159,17 @@ impl From<Pattern> for String {
 // === impl Wrapper ===
 
 impl Wrapper {
-    /// Whether a command runs this program, at its head or further in (`sh -c CHECK sh FILE scuttle k6 …`).
-    pub fn wraps(&self, command: &[&str]) -> bool {
-        command.iter().any(|word| word.rsplit('/').next() == Some(&self.program))
+    /// Whether a container runs this program: as its command, as the first word of a shell's script, or as a word
+    /// the script is given to run (`sh -c CHECK sh FILE scuttle k6 …`, as k6-operator writes it).
+    pub fn wraps(&self, command: &[&str], args: &[&str]) -> bool {
+        let words: Vec<&str> = command.iter().chain(args).copied().collect();
+        let is_it = |word: &str| word.rsplit('/').next() == Some(self.program.as_str());
+        match words[..] {
+            [shell, "-c", script, ref rest @ ..] if shell.ends_with("sh") => {
+                script.split_whitespace().next().is_some_and(is_it) || rest.iter().copied().any(is_it)
+            }
+            [first, ..] => is_it(first),
+            [] => false,
+        }
     }
 }

@@ -56,7 +56,7 @@ impl<'a> Iterator for Documents<'a> {
         self.rest = rest;
         self.lines_before += text.matches('\n').count() as u64;
         let number = self.number + 1;
-        match serde_saphyr::from_str::<Option<Value>>(text) {
+        match serde_saphyr::from_str_with_options::<Option<Value>>(text, as_kubectl()) {
             Ok(value) => {
                 self.number += usize::from(value.is_some());
                 Some(Ok(Document { number, text, value: value.unwrap_or_default() }))
@@ -84,6 +84,11 @@ impl Document<'_> {
         let separator = if is_separator(self.text) { "---\n" } else { "" };
         format!("{separator}{}", to_yaml(value))
     }
+}
+
+/// As kubectl reads YAML: `0644` is octal.
+fn as_kubectl() -> serde_saphyr::Options {
+    serde_saphyr::options! { legacy_octal_numbers: true }
 }
 
 /// A value as YAML, ending with a line break.
@@ -126,6 +131,17 @@ mod tests {
             ["# head\n", "---\na: 1\n", "---\nb: |\n  ---\n"]
         );
         assert_eq!(split("a: ---x\n"), ["a: ---x\n"]);
+    }
+
+    #[test]
+    fn numbers_are_read_as_kubectl_reads_them() {
+        let text = "mode: 0644\nport: 8080\ncpu: 0.5\nname: '0644'\n";
+        let document = Documents::of("f", text).next().expect("a document").expect("YAML");
+        assert_eq!(
+            document.value,
+            serde_json::json!({"mode": 420, "port": 8080, "cpu": 0.5, "name": "0644"})
+        );
+        assert_eq!(document.render(&document.value), "mode: 420\nport: 8080\ncpu: 0.5\nname: \"0644\"\n");
     }
 
     #[test]

@@ -19,13 +19,15 @@ pub struct Found {
 struct Holder<'a> {
     kind: &'a str,
     name: &'a str,
+    /// Each of the Job's pods has an index.
+    indexed: bool,
 }
 
 /// Finds every Pod and every object with a `spec.containers` list, however deep: Pod, Job, CronJob, List, JobSet and all that
 /// embed a pod template.
 pub fn find(value: &Value) -> Vec<Found> {
     let mut found = Vec::new();
-    walk(value, "", Holder { kind: "object", name: "" }, &mut found);
+    walk(value, "", Holder { kind: "object", name: "", indexed: false }, &mut found);
     found
 }
 
@@ -34,8 +36,9 @@ fn walk<'a>(value: &'a Value, pointer: &str, mut holder: Holder<'a>, found: &mut
         Value::Object(members) => {
             if let Some(kind) = members.get("kind").and_then(Value::as_str) {
                 let name = value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("");
-                holder = Holder { kind, name };
+                holder = Holder { kind, name, indexed: false };
             }
+            holder.indexed |= members.get("completionMode").is_some_and(|mode| mode == "Indexed");
             let is_pod = members.get("kind").is_some_and(|kind| kind == "Pod");
             if is_pod || value.pointer("/spec/containers").is_some_and(Value::is_array) {
                 found.push(Found {
@@ -65,23 +68,37 @@ fn walk<'a>(value: &'a Value, pointer: &str, mut holder: Holder<'a>, found: &mut
 
 fn as_pod(template: &Value, holder: Holder<'_>) -> Option<Value> {
     let job = match holder.kind {
-        "Job" => holder.name.to_owned(),
+        "Job" | "JobSet" => holder.name.to_owned(),
         // The controller appends the schedule in minutes since 1970.
         "CronJob" => format!("{}-00000000", holder.name),
         _ => return None,
     };
+    let indexed = holder.indexed;
     let mut pod = template.clone();
     let metadata = pod.as_object_mut()?.entry("metadata").or_insert_with(|| json!({}));
     if !metadata.is_object() {
         *metadata = json!({});
     }
     let metadata = metadata.as_object_mut()?;
+    if indexed {
+        let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+        if annotations.is_null() {
+            *annotations = json!({});
+        }
+        annotations
+            .as_object_mut()?
+            .insert("batch.kubernetes.io/job-completion-index".to_owned(), json!("0"));
+    }
     metadata.insert("ownerReferences".to_owned(), json!([{"kind": "Job", "name": job, "controller": true}]));
     let labels = metadata.entry("labels").or_insert_with(|| json!({}));
     if labels.is_null() {
         *labels = json!({});
     }
-    labels.as_object_mut()?.insert("batch.kubernetes.io/job-name".to_owned(), json!(job));
+    let labels = labels.as_object_mut()?;
+    labels.insert("batch.kubernetes.io/job-name".to_owned(), json!(job));
+    if holder.kind == "JobSet" {
+        labels.insert("jobset.sigs.k8s.io/jobset-name".to_owned(), json!(holder.name));
+    }
     Some(pod)
 }
 

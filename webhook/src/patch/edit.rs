@@ -88,7 +88,7 @@ impl<'a> Editor<'a> {
         let list = format!("{container}/env");
         let present = self.at(&list).and_then(Value::as_array);
         let position =
-            |name: &str| present?.iter().position(|variable| variable.get("name") == Some(&json!(name)));
+            |name: &str| present?.iter().rposition(|variable| variable.get("name") == Some(&json!(name)));
         let mut missing = Vec::new();
         for (name, value) in variables {
             let Some(index) = position(name) else {

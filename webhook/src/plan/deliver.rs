@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     config::{Delivery, Settings},
-    pod::{Container, Pod, Quantity},
+    pod::{Container, Pod, Quantity, VolumeMount},
 };
 
 /// Where mains find the wrapper.
@@ -78,23 +78,33 @@ pub(super) fn mounts(shared: bool) -> Vec<Value> {
 
 /// Why the wrapper cannot come into the pod, if so: something else stands in its place.
 pub(super) fn conflict(pod: &Pod<'_>, mains: &[(usize, &Container<'_>)]) -> Option<String> {
-    mains
-        .iter()
-        .flat_map(|(_, main)| main.volume_mounts.iter().map(move |mount| (main, mount)))
-        .find_map(|(main, mount)| {
-            let path = mount.mount_path.trim_end_matches('/');
-            let taken = [(BIN_DIR, BIN_VOLUME), (RUN_DIR, RUN_VOLUME)]
-                .iter()
-                .any(|(ours, volume)| path == *ours && mount.name != *volume);
-            taken.then(|| format!("container {} has mounted its own volume at {path}; move it", main.name))
-        })
-        .or_else(|| {
-            let ours = pod.spec.init_containers.iter().any(|init| init.name == INSTALLER)
-                || mains.iter().any(|(_, main)| main.command.first() == Some(&REAPER));
-            let taken =
-                pod.spec.volumes.iter().find(|v| [BIN_VOLUME, RUN_VOLUME, TOKEN_VOLUME].contains(&v.name));
-            taken.filter(|_| !ours).map(|volume| format!("volume name {} is taken; rename it", volume.name))
-        })
+    let mounts =
+        mains.iter().flat_map(|(_, main)| main.volume_mounts.iter().map(move |mount| (main.name, mount)));
+    let own_mount = |mount: &VolumeMount<'_>| [BIN_VOLUME, RUN_VOLUME].contains(&mount.name);
+    if let Some((main, mount)) =
+        mounts.into_iter().find(|(_, m)| !own_mount(m) && is_in_the_way(m.mount_path))
+    {
+        return Some(format!("container {main} has mounted its own volume at {}; move it", mount.mount_path));
+    }
+    let containers = pod.spec.containers.iter().chain(&pod.spec.init_containers);
+    let namesake = |container: &&Container<'_>| container.name == INSTALLER && !is_installer(container);
+    if containers.into_iter().any(|container| namesake(&container)) {
+        return Some(format!("container name {INSTALLER} is taken; rename it"));
+    }
+    let ours = pod.spec.init_containers.iter().any(is_installer)
+        || mains.iter().any(|(_, main)| main.command.first() == Some(&REAPER));
+    let taken = pod.spec.volumes.iter().find(|v| [BIN_VOLUME, RUN_VOLUME, TOKEN_VOLUME].contains(&v.name));
+    taken.filter(|_| !ours).map(|volume| format!("volume name {} is taken; rename it", volume.name))
+}
+
+/// At, above or below the folders Curfew mounts.
+fn is_in_the_way(path: &str) -> bool {
+    let parts = path.split('/').filter(|part| !["", "."].contains(part));
+    parts.into_iter().next() == Some(".curfew")
+}
+
+fn is_installer(container: &Container<'_>) -> bool {
+    container.command == [IN_IMAGE, "install", BIN_DIR]
 }
 
 fn installer(pod: &Pod<'_>, mains: &[(usize, &Container<'_>)], settings: &Settings) -> Value {
@@ -139,7 +149,7 @@ fn security_context(pod: &Pod<'_>) -> Value {
 /// the cluster for nothing more, keeps the pod's QoS class, and passes every LimitRange the main passes.
 fn resources(mains: &[(usize, &Container<'_>)], settings: &Settings) -> Option<Value> {
     if let Some(resources) = &settings.reaper.resources {
-        return Some(Value::Object(resources.clone()));
+        return Some(json!(resources));
     }
     let size = |resources: &Value, name: &str| {
         ["limits", "requests"]

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use crate::pod::{Container, Probe};
 
+/// The API's thresholds are 32 bits wide.
+const LARGEST: u64 = i32::MAX as u64;
+
 /// A change to a main's startup probe.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -24,7 +27,7 @@ pub(super) fn edit(main: &Container<'_>, wait: time::Duration) -> Option<ProbeEd
     let wait = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     if let Some(probe) = &main.startup_probe {
         let tries = wait.saturating_add(probe.budget_seconds()).div_ceil(probe.period_seconds());
-        return Some(ProbeEdit::Threshold(tries));
+        return Some(ProbeEdit::Threshold(tries.min(LARGEST)));
     }
     main.liveness_probe.as_ref().map(|liveness| ProbeEdit::Add(clone(liveness, wait)))
 }
@@ -35,7 +38,10 @@ fn clone(liveness: &Probe, wait: u64) -> Value {
     probe.shift_remove("initialDelaySeconds");
     probe.shift_remove("successThreshold");
     probe.insert("periodSeconds".to_owned(), json!(1));
-    probe.insert("failureThreshold".to_owned(), json!(wait.saturating_add(liveness.budget_seconds())));
+    probe.insert(
+        "failureThreshold".to_owned(),
+        json!(wait.saturating_add(liveness.budget_seconds()).min(LARGEST)),
+    );
     Value::Object(probe)
 }
 
@@ -64,6 +70,15 @@ mod tests {
             "timeoutSeconds": 1, "periodSeconds": 1, "failureThreshold": 60 + 5 + 30,
             "terminationGracePeriodSeconds": 7});
         assert_eq!(edit_of(json!({"livenessProbe": liveness}), 60), Some(ProbeEdit::Add(expected)));
+    }
+
+    #[test]
+    fn thresholds_stay_what_the_api_server_takes() {
+        let probe = json!({"tcpSocket": {"port": 1}, "periodSeconds": 3600, "failureThreshold": 1_000_000});
+        let Some(ProbeEdit::Add(added)) = edit_of(json!({"livenessProbe": probe}), 60) else {
+            panic!("a probe")
+        };
+        assert_eq!(added["failureThreshold"], i32::MAX);
     }
 
     #[test]

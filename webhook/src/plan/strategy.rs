@@ -99,7 +99,11 @@ pub(super) fn choose(pod: &Pod<'_>, survey: &Survey<'_>, wishes: &Wishes<'_>, se
                 choice.warnings.push(format!("{}: await is not possible here: {reason}", STRATEGY));
             }
             choice.passed_over.insert(Strategy::Reaper, later.to_owned());
-            choice.reason = format!("the sidecar will hold this pod: {reason}");
+            let then = match survey.classic().next() {
+                Some(found) => format!("{} will hold this pod", found.container.name),
+                None => "the main may start before its sidecar is ready".to_owned(),
+            };
+            choice.reason = format!("{then}: {reason}");
         }
     }
     choice

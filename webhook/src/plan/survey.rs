@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{SIDECARS, Wishes};
+use super::{MAIN_CONTAINERS, SIDECARS, Wishes};
 use crate::{
     catalogue::{Catalogue, Resolved, Sidecar, Workload},
     pod::{Container, Pod},
@@ -73,8 +73,12 @@ impl<'a> Survey<'a> {
             match catalogue.sidecars.iter().find(|row| row.is(container, pod)) {
                 Some(row) if !named => survey.found(container, index, Form::Classic, row, pod),
                 row => {
-                    if row.is_none() {
-                        survey.warn_if_only_named_like_a_sidecar(container);
+                    match row {
+                        None => survey.warn_if_only_named_like_a_sidecar(container),
+                        Some(row) => survey.warnings.push(format!(
+                            "{MAIN_CONTAINERS}: {} is the sidecar {}; as a main it holds the pod",
+                            container.name, row.name
+                        )),
                     }
                     if named || wishes.mains.is_empty() {
                         survey.mains.push((index, container));

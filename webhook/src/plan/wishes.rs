@@ -1,6 +1,6 @@
 //! What the user asked for: annotations of the pod, defaults from its namespace and the configuration.
 
-use std::{borrow::Cow, str::FromStr, time};
+use std::{borrow::Cow, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,12 +9,10 @@ use super::{
 };
 use crate::{
     catalogue::{Catalogue, user_rows},
+    config::WAITS,
     duration::Duration,
     pod::Pod,
 };
-
-/// Beyond a day a wait is a mistake; and the kubelet's probe thresholds end at 2³¹ seconds.
-const LONGEST_WAIT: time::Duration = time::Duration::from_secs(24 * 60 * 60);
 
 /// What happens when a sidecar is not ready in time.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, schemars::JsonSchema)]
@@ -92,9 +90,7 @@ impl<'a> Reader<'a> {
     fn ready_timeout(&mut self, default: Duration) -> Duration {
         let Some(text) = self.get(READY_TIMEOUT) else { return default };
         match text.parse::<Duration>() {
-            Ok(wait) if wait.as_std() >= time::Duration::from_secs(1) && wait.as_std() <= LONGEST_WAIT => {
-                wait
-            }
+            Ok(wait) if WAITS.contains(&wait.as_std()) => wait,
             Ok(_) => {
                 self.warnings
                     .push(format!("{READY_TIMEOUT}: `{text}` is not from 1s to 24h; {default} holds"));

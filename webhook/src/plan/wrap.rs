@@ -67,7 +67,9 @@ pub(super) fn all_mains(pod: &Pod<'_>, survey: &Survey<'_>) -> Result<(), String
                 "container {name} has no command, and its image's is unknown here; write it out"
             ));
         }
-        if let Some(wrapper) = survey.catalogue.wrappers.iter().find(|wrapper| wrapper.wraps(command)) {
+        if let Some(wrapper) =
+            survey.catalogue.wrappers.iter().find(|wrapper| wrapper.wraps(command, &main.args))
+        {
             return Err(format!("container {name} already runs under {}; {}", wrapper.name, wrapper.mend));
         }
         if ExitCodes::finishing(pod.restart_policy(), main).is_empty() {

@@ -97,6 +97,8 @@ pub struct Os<'a> {
 pub struct PodSecurityContext {
     /// Numeric user of every container that names none.
     pub run_as_user: Option<i64>,
+    /// Only Windows pods have them.
+    pub windows_options: Option<serde::de::IgnoredAny>,
 }
 
 /// A regular or an init container.
@@ -228,7 +230,10 @@ impl<'a> Pod<'a> {
     /// The pod asks for a Windows node.
     pub fn is_windows(&self) -> bool {
         self.spec.os.is_some_and(|os| os.name.eq_ignore_ascii_case("windows"))
-            || self.spec.node_selector.get("kubernetes.io/os").is_some_and(|os| *os == "windows")
+            || ["kubernetes.io/os", "beta.kubernetes.io/os"]
+                .iter()
+                .any(|label| self.spec.node_selector.get(label).is_some_and(|os| *os == "windows"))
+            || self.spec.security_context.windows_options.is_some()
     }
 }
 
@@ -245,7 +250,8 @@ impl<'a> Container<'a> {
 
     /// The literal value of an environment variable.
     pub fn env_value(&self, name: &str) -> Option<&'a str> {
-        self.env.iter().find(|var| var.name == name).and_then(|var| var.value)
+        // Of two of the same name the last one holds.
+        self.env.iter().rfind(|var| var.name == name).and_then(|var| var.value)
     }
 
     /// Startup, readiness and liveness probe, those that are set.

@@ -84,7 +84,7 @@ fn admitted_unreviewed(body: &[u8]) -> Answer {
         "kind": "AdmissionReview",
         "response": { "uid": asked.request.uid, "allowed": true, "warnings": [WARNING] },
     });
-    let facts = Facts { workload: "unknown".into(), strategy: "leave", outcome: "failed", patch_bytes: 0 };
+    let facts = Facts { workload: "unknown".into(), strategy: "unknown", outcome: "failed", patch_bytes: 0 };
     Answer { status: StatusCode::OK, body: review.to_string().into_bytes(), facts: Some(facts) }
 }
 

@@ -80,6 +80,16 @@ fn operations_touch_only_what_the_plan_names() {
                     return Err(format!("{operation} is outside of {allowed:?}"));
                 }
             }
+            // What is in a list stays there, as it was and in its order; new items come after it.
+            for list in grown_lists(&plan) {
+                let items =
+                    |pod: &Value| pod.pointer(&list).and_then(Value::as_array).cloned().unwrap_or_default();
+                let (before, after) = (items(&case.pod), items(&patched));
+                let kept = before.iter().zip(&after).all(|(was, is)| was == is || is_named(was, &plan));
+                if after.len() < before.len() || !kept {
+                    return Err(format!("{list} lost or changed something"));
+                }
+            }
             // And what is there outside of those places is there unchanged.
             if without(&case.pod, &allowed) == without(&patched, &allowed) {
                 Ok(())
@@ -210,6 +220,18 @@ fn places(plan: &Plan) -> Vec<String> {
     }
     places.extend(plan.edits.env.iter().map(|variable| format!("/spec/containers/{}/env", variable.index)));
     places
+}
+
+/// Lists a plan adds to.
+fn grown_lists(plan: &Plan) -> Vec<String> {
+    let wraps = plan.edits.wraps.iter().map(|wrap| format!("/spec/containers/{}/volumeMounts", wrap.index));
+    let env = plan.edits.env.iter().map(|variable| format!("/spec/containers/{}/env", variable.index));
+    ["/spec/volumes", "/spec/initContainers"].map(str::to_owned).into_iter().chain(wraps).chain(env).collect()
+}
+
+/// An environment variable the plan sets.
+fn is_named(item: &Value, plan: &Plan) -> bool {
+    plan.edits.env.iter().any(|variable| item["name"] == *variable.name)
 }
 
 /// A copy without what is at these places, and without maps that only they filled.

@@ -131,7 +131,7 @@ async fn a_panic_admits_the_pod_and_the_server_goes_on() {
     assert_eq!((&review["response"]["uid"], &review["response"]["allowed"]), (&"u-1".into(), &true.into()));
 
     assert_eq!(connection.review("{}").await.text, "{\"got\":2}");
-    let series = "curfew_admissions_total{workload=\"unknown\",strategy=\"leave\",outcome=\"failed\"}";
+    let series = "curfew_admissions_total{workload=\"unknown\",strategy=\"unknown\",outcome=\"failed\"}";
     assert_eq!(server.metric(series).await.as_deref(), Some("1"));
 }
 
