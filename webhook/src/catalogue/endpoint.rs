@@ -76,11 +76,9 @@ impl FromStr for Endpoint {
         }
         let named =
             port.strip_prefix('{').and_then(|port| port.strip_suffix('}')).is_some_and(|n| !n.is_empty());
-        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
-        if !named && !(digits && port.parse::<u16>().is_ok_and(|port| port > 0)) {
-            return Err(EndpointError::Port(owned()));
-        }
-        Ok(Self { text: owned() })
+        let number =
+            port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
+        if named || number { Ok(Self { text: owned() }) } else { Err(EndpointError::Port(owned())) }
     }
 }
 
