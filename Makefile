@@ -11,10 +11,10 @@ REAPER_ARM := $(TARGET_DIR)/$(MUSL_ARM)/reaper/curfew-reaper
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER := rust-lld
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint deny bench reaper images tools
+.PHONY: help demo test lint deny bench reaper images tools cluster cluster-down
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## Show it: meshed pods hang, go through the webhook, and end (REAL=1: real k6 and Envoy)
 	$(CARGO) build --locked -p curfew -p curfew-reaper -p curfew-tests
@@ -47,6 +47,12 @@ reaper: ## Build the static in-pod program for amd64 and arm64
 
 images: ## Build the container images as OCI archives
 	sh manifests/images/build.sh $(TARGET_DIR)
+
+cluster: ## Bring up a real one-node Kubernetes (root on Linux; 8 min cold, seconds warm)
+	tests/cluster/up.sh
+
+cluster-down: ## Take it down and check that nothing stayed
+	tests/cluster/down.sh
 
 # What tests and benchmarks run beside Curfew's own programs. Debian names; elsewhere install them by hand.
 tools:
