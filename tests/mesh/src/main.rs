@@ -1,0 +1,3 @@
+//! A service mesh with a real envoy, shaped like linkerd or istio.
+
+fn main() {}
