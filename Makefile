@@ -11,7 +11,7 @@ REAPER_ARM := $(TARGET_DIR)/$(MUSL_ARM)/reaper/curfew-reaper
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER := rust-lld
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint deny bench reaper images tools cluster cluster-down
+.PHONY: help demo test lint deny bench bench-cluster reaper images tools cluster cluster-down e2e
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,12 +22,15 @@ demo: ## Show it: meshed pods hang, go through the webhook, and end (REAL=1: rea
 	  --curfew $(TARGET_DIR)/debug/curfew --reaper $(TARGET_DIR)/debug/curfew-reaper \
 	  $(if $(REAL),--real --k6 "$$1" --envoy "$$2")
 
-test: lint tools reaper ## Run every test, the demo among them
+test: lint tools reaper ## Run every test: the demo and, as root on Linux, a real Kubernetes among them
 	$(CARGO) test --locked --workspace
 	CURFEW_REAPER=$(REAPER) $(CARGO) test --locked -p curfew-reaper
 	CURFEW_REAPER=$(REAPER_ARM) CURFEW_REAPER_RUNNER=qemu-aarch64-static $(CARGO) test --locked -p curfew-reaper
 	$(MAKE) demo
 	$(MAKE) demo REAL=1
+	@if [ "$$(id -u)" = 0 ] && [ "$$(uname)" = Linux ]; then \
+	  $(MAKE) cluster && $(MAKE) e2e; status=$$?; $(MAKE) cluster-down && exit $$status; \
+	else echo "SKIPPED: the end-to-end tests on a real Kubernetes, which need root on Linux"; fi
 
 lint: ## Check format and lints
 	$(CARGO) fmt --all --check
@@ -50,6 +53,12 @@ images: ## Build the container images as OCI archives
 
 cluster: ## Bring up a real one-node Kubernetes (root on Linux; 8 min cold, seconds warm)
 	tests/cluster/up.sh
+
+e2e: ## Run the end-to-end tests on that cluster, or on the one KUBECONFIG names
+	tests/e2e/run.sh $(FILTER)
+
+bench-cluster: ## Measure how long a Job takes to end there, and write docs/benchmarks.md
+	E2E_BENCH=1 tests/e2e/run.sh
 
 cluster-down: ## Take it down and check that nothing stayed
 	tests/cluster/down.sh

@@ -3,6 +3,9 @@
 #
 #   build.sh TARGET_DIR
 #
+# ARCHITECTURES  which of them to build, "x86_64 aarch64" if not set
+# IMAGE_PREFIX   what the images' names begin with, ghcr.io/curfew-dev if not set
+#
 # Both are static programs from scratch. ring wants a C compiler for each target: zig's (from PyPI) serves both, behind
 # a wrapper that drops the target cc names in its own way.
 set -eu
@@ -13,10 +16,11 @@ cache=${CURFEW_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/curfew}
 out=$target/images
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -n 1)
 prefix=${IMAGE_PREFIX:-ghcr.io/curfew-dev}
+architectures=${ARCHITECTURES:-x86_64 aarch64}
 mkdir -p "$out" "$cache"
 
 [ -d "$cache/zig" ] || pip install --quiet --target "$cache/zig" ziglang
-for arch in x86_64 aarch64; do
+for arch in $architectures; do
   cc=$cache/zig-cc-$arch
   printf '#!/bin/sh\nfor word; do shift; case $word in --target=*) ;; *) set -- "$@" "$word" ;; esac; done\n' >"$cc"
   printf 'PYTHONPATH=%s exec python3 -m ziglang cc -target %s-linux-musl "$@"\n' "$cache/zig" "$arch" >>"$cc"
@@ -31,13 +35,20 @@ export CFLAGS="-ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 
 rustup target add x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 cd "$root"
-for arch in x86_64 aarch64; do
+for arch in $architectures; do
   cargo build --locked --release -p curfew --target $arch-unknown-linux-musl
   cargo build --locked --profile reaper -p curfew-reaper --target $arch-unknown-linux-musl
 done
-amd64=$target/x86_64-unknown-linux-musl
-arm64=$target/aarch64-unknown-linux-musl
-python3 "$here/oci.py" "$out/curfew.tar" "$prefix/curfew:$version" /curfew \
-  "linux/amd64=$amd64/release/curfew" "linux/arm64=$arm64/release/curfew"
-python3 "$here/oci.py" "$out/curfew-reaper.tar" "$prefix/curfew-reaper:$version" /curfew-reaper \
-  "linux/amd64=$amd64/reaper/curfew-reaper" "linux/arm64=$arm64/reaper/curfew-reaper"
+
+# image NAME PROFILE: one archive of the program NAME, for all architectures.
+image() {
+  name=$1 profile=$2
+  set --
+  for arch in $architectures; do
+    case $arch in x86_64) platform=amd64 ;; aarch64) platform=arm64 ;; *) platform=$arch ;; esac
+    set -- "$@" "linux/$platform=$target/$arch-unknown-linux-musl/$profile/$name"
+  done
+  python3 "$here/oci.py" "$out/$name.tar" "$prefix/$name:$version" "/$name" "$@"
+}
+image curfew release
+image curfew-reaper reaper

@@ -16,6 +16,7 @@ import sys
 import tarfile
 
 USER = "65532"
+LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 
 
 def entry(name: str, size: int, mode: int) -> tarfile.TarInfo:
@@ -37,27 +38,37 @@ def layer(files: list[tuple[str, str]]) -> bytes:
 
 
 class Archive:
-    """Blobs by digest, and what points to them."""
+    """Blobs by digest, in memory or as a file's path, and what points to them."""
 
     def __init__(self) -> None:
-        self.blobs: dict[str, bytes] = {}
+        self.blobs: dict[str, bytes | str] = {}
 
     def add(self, data: bytes, media_type: str) -> dict:
         digest = hashlib.sha256(data).hexdigest()
         self.blobs[digest] = data
         return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
 
+    def add_file(self, path: str, media_type: str) -> dict:
+        """A blob too large for memory; the file must stay until the archive is written."""
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self.blobs[digest] = path
+        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": os.path.getsize(path)}
+
     def add_json(self, value: dict, media_type: str) -> dict:
         return self.add(json.dumps(value, sort_keys=True).encode(), media_type)
 
     def image(self, platform: str, entrypoint: str, files: list[tuple[str, str]]) -> dict:
+        layer_ref = self.add(layer(files), LAYER_TYPE)
+        return self.assemble(platform, {"Entrypoint": [entrypoint], "User": USER, "WorkingDir": "/"}, layer_ref)
+
+    def assemble(self, platform: str, settings: dict, layer_ref: dict) -> dict:
+        """An image of this layer; the settings are what the runtime reads: Entrypoint, User, Env."""
         system, architecture = platform.split("/")
-        tar = layer(files)
-        layer_ref = self.add(tar, "application/vnd.oci.image.layer.v1.tar")
         config = {
             "architecture": architecture,
             "os": system,
-            "config": {"Entrypoint": [entrypoint], "User": USER, "WorkingDir": "/"},
+            "config": settings,
             "rootfs": {"type": "layers", "diff_ids": [layer_ref["digest"]]},
         }
         config_ref = self.add_json(config, "application/vnd.oci.image.config.v1+json")
@@ -75,13 +86,17 @@ class Archive:
         first = json.loads(self.blobs[images[0]["digest"].removeprefix("sha256:")])
         blob = lambda reference: "blobs/sha256/" + reference["digest"].removeprefix("sha256:")
         docker = [{"Config": blob(first["config"]), "RepoTags": [name], "Layers": [blob(first["layers"][0])]}]
-        files = {f"blobs/sha256/{digest}": data for digest, data in self.blobs.items()}
+        files: dict[str, bytes | str] = {f"blobs/sha256/{digest}": data for digest, data in self.blobs.items()}
         files["index.json"] = json.dumps(top, sort_keys=True).encode()
         files["manifest.json"] = json.dumps(docker, sort_keys=True).encode()
         files["oci-layout"] = b'{"imageLayoutVersion": "1.0.0"}'
         with tarfile.open(path + ".tmp", "w", format=tarfile.USTAR_FORMAT) as tar:
             for member in sorted(files):
-                tar.addfile(entry(member, len(files[member]), 0o644), io.BytesIO(files[member]))
+                data = files[member]
+                with io.BytesIO(data) if isinstance(data, bytes) else open(data, "rb") as file:
+                    size = file.seek(0, io.SEEK_END)
+                    file.seek(0)
+                    tar.addfile(entry(member, size, 0o644), file)
         os.replace(path + ".tmp", path)
 
 

@@ -100,7 +100,7 @@ fn run(args: Args) -> anyhow::Result<bool> {
 
     let runtime = tokio::runtime::Runtime::new()?;
     let blind = runtime.block_on(start(blind))?;
-    let engine = runtime.block_on(start(engine))?;
+    let engine = runtime.block_on(start(move |body: &[u8]| engine.review(body)))?;
 
     let mut section = Section::new("admission", "Webhook", &command);
     section.text(format!(

@@ -1,7 +1,11 @@
 //! From an `AdmissionReview` to its answer. Whatever comes in, the pod is admitted.
 
 mod review;
+mod webhook;
 
+pub use webhook::Webhook;
+
+use axum::http::StatusCode;
 use json_patch::Patch;
 use serde_json::Value;
 
@@ -10,9 +14,9 @@ use crate::{
     patch,
     plan::{self, Context, Namespace, Plan, Verdict},
     pod::Pod,
-    serve::{Admit, Answer, Facts},
+    serve::{Answer, Facts},
 };
-use review::{Request, Response, Review};
+use review::{Request, Response, Review, ReviewError};
 
 /// Answers reviews by one configuration.
 #[derive(Debug)]
@@ -70,7 +74,20 @@ impl Engine {
         }
     }
 
-    fn respond(&self, request: &mut Request) -> (Response, Option<Facts>) {
+    /// Answers one review of a pod whose namespace has no defaults.
+    pub fn review(&self, body: &[u8]) -> Answer {
+        match Review::read(body) {
+            Ok(review) => self.answer(review, &Namespace::default()),
+            Err(error) => refuse(&error),
+        }
+    }
+
+    fn answer(&self, mut review: Review, namespace: &Namespace) -> Answer {
+        let (response, facts) = self.respond(&mut review.request, namespace);
+        Answer { status: StatusCode::OK, body: review.answer(&response), facts }
+    }
+
+    fn respond(&self, request: &mut Request, namespace: &Namespace) -> (Response, Option<Facts>) {
         let response = Response::admit(&request.uid);
         if let Some(reason) = request.not_ours() {
             return (
@@ -78,7 +95,7 @@ impl Engine {
                 Some(facts("skipped")),
             );
         }
-        match self.decide(request.object.take(), None, &Namespace::default(), None) {
+        match self.decide(request.object.take(), None, namespace, None) {
             Outcome::Untouched(_) => (response, Some(facts("skipped"))),
             Outcome::Failed(reason) => {
                 tracing::warn!(uid = %request.uid, namespace = %request.namespace, %reason, "admitted unchanged");
@@ -113,20 +130,9 @@ impl Engine {
     }
 }
 
-impl Admit for Engine {
-    fn review(&self, body: &[u8]) -> Answer {
-        match Review::read(body) {
-            Ok(mut review) => {
-                let (response, facts) = self.respond(&mut review.request);
-                Answer { status: axum::http::StatusCode::OK, body: review.answer(&response), facts }
-            }
-            Err(error) => Answer {
-                status: axum::http::StatusCode::BAD_REQUEST,
-                body: format!("{error}\n").into_bytes(),
-                facts: None,
-            },
-        }
-    }
+/// What a body that holds no review is answered with.
+fn refuse(error: &ReviewError) -> Answer {
+    Answer { status: StatusCode::BAD_REQUEST, body: format!("{error}\n").into_bytes(), facts: None }
 }
 
 /// Facts about a pod no plan was made for.

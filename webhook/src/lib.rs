@@ -1,7 +1,8 @@
 //! Curfew: a mutating admission webhook that lets Jobs end beside service-mesh proxies.
 //!
 //! [`plan`] decides, [`patch`] writes the decision as a JSON patch against the raw object, [`admission`] and
-//! [`inject`] carry both to and from the API server and files, [`serve`] is the server around the former.
+//! [`inject`] carry both to and from the API server and files, [`serve`] is the server around the former, [`watch`]
+//! what it knows of the cluster.
 
 pub mod admission;
 pub mod catalogue;
@@ -13,3 +14,4 @@ pub mod patch;
 pub mod plan;
 pub mod pod;
 pub mod serve;
+pub mod watch;

@@ -55,6 +55,8 @@ pub struct Context<'a> {
 pub struct Namespace {
     /// Its annotations: defaults for those of its pods.
     pub annotations: BTreeMap<String, String>,
+    /// Why its annotations are not known, where they should be.
+    pub unread: Option<String>,
 }
 
 /// The outcome of planning.

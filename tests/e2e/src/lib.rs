@@ -1,1 +1,24 @@
-//! End-to-end tests of Curfew on a real Kubernetes.
+//! What the end-to-end tests share: a namespace of their own on a real Kubernetes, with or without Curfew and the test
+//! mesh, that waits on conditions and leaves its pods, events and logs behind when a test fails.
+//!
+//! ```no_run
+//! # use curfew_e2e::{Setup, Shape, job};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> anyhow::Result<()> {
+//! Setup::new("a job ends").curfew().mesh(Shape::Linkerd).run(async |space| {
+//!     space.apply(job("work", "sleep 1")).await?;
+//!     space.job_completes("work").await
+//! }).await
+//! # }
+//! ```
+
+mod artefacts;
+mod look;
+mod objects;
+mod setup;
+mod space;
+
+pub use look::{Container, containers, ended, status_of};
+pub use objects::{IMAGE_PREFIX, image, job, pod_of, testrun, with};
+pub use setup::{Injector, Setup, Shape};
+pub use space::Space;

@@ -57,7 +57,15 @@ impl Webhook {
         fs::create_dir_all(folder)?;
         let (announce, log) = (folder.join("announce.json"), folder.join("log"));
         let child = Command::new(curfew)
-            .args(["serve", "--self-signed", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .args([
+                "serve",
+                "--offline",
+                "--self-signed",
+                "--listen",
+                "127.0.0.1:0",
+                "--admin-listen",
+                "127.0.0.1:0",
+            ])
             // No endpoint leads here but ours, and we have stopped asking when we end it.
             .args(["--drain-delay", "0", "--drain-timeout", "1s"])
             .arg("--announce")

@@ -1,10 +1,11 @@
 //! `curfew serve`.
 
 use crate::{
-    admission::Engine,
+    admission::{Engine, Webhook},
     config,
     duration::Duration,
-    serve::{Admit, Config, Ended, Identity, Limits, Server, Signals},
+    serve::{Config, Ended, Identity, Limits, Server, Signals},
+    watch::Namespaces,
 };
 use anyhow::Context;
 use clap::Args;
@@ -67,6 +68,10 @@ pub struct ServeArgs {
     #[arg(long, env = "CURFEW_ANNOUNCE", value_name = "FILE")]
     pub announce: Option<PathBuf>,
 
+    /// Ask no Kubernetes API: annotations of namespaces are no defaults then
+    #[arg(long, env = "CURFEW_OFFLINE")]
+    pub offline: bool,
+
     /// How log lines are written, to standard error
     #[arg(long, env = "CURFEW_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -103,12 +108,13 @@ pub(super) fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         super::print(&config.to_yaml())?;
         return Ok(ExitCode::SUCCESS);
     }
-    serve(args, Arc::new(Engine::new(config)))
+    serve(args, Engine::new(config))
 }
 
-/// Serves with any admission logic until a signal ends it.
-fn serve(args: ServeArgs, admit: Arc<dyn Admit>) -> anyhow::Result<ExitCode> {
+/// Serves until a signal ends it.
+fn serve(args: ServeArgs, engine: Engine) -> anyhow::Result<ExitCode> {
     log_to_stderr(&args)?;
+    let offline = args.offline;
     let config = server_config(args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -117,7 +123,17 @@ fn serve(args: ServeArgs, admit: Arc<dyn Admit>) -> anyhow::Result<ExitCode> {
     let ended = runtime.block_on(async {
         // Before the ports are bound: a signal during the start is one, too.
         let signals = Signals::of_this_process().context("cannot listen for signals")?;
-        let server = Server::bind(config, admit).await?;
+        let (namespaces, feed) = match offline {
+            true => (None, None),
+            false => {
+                let (namespaces, feed) = Namespaces::new(client().await?);
+                (Some(namespaces), Some(feed))
+            }
+        };
+        let server = Server::bind(config, Arc::new(Webhook::new(engine, namespaces))).await?;
+        if let Some(feed) = feed {
+            tokio::spawn(feed.run(server.readiness().gate("the list of namespaces")));
+        }
         anyhow::Ok(server.run(signals).await)
     })?;
     // Whatever still runs has been given up on.
@@ -126,6 +142,14 @@ fn serve(args: ServeArgs, admit: Arc<dyn Admit>) -> anyhow::Result<ExitCode> {
         Ended::Drained | Ended::Cut(_) => ExitCode::SUCCESS,
         Ended::Aborted => ExitCode::FAILURE,
     })
+}
+
+/// A client of the API server of this pod's service account, or of the current context of a kubeconfig.
+async fn client() -> anyhow::Result<kube::Client> {
+    kube::Client::try_default().await.context(
+        "no Kubernetes API to ask about namespaces: run in a pod with a service account, set KUBECONFIG, \
+         or give --offline to do without",
+    )
 }
 
 /// The server's configuration, from all flags that concern it.
@@ -141,6 +165,7 @@ fn server_config(args: ServeArgs) -> anyhow::Result<Config> {
         drain_delay,
         drain_timeout,
         announce,
+        offline: _,
         log_format: _,
         log: _,
         config: _,

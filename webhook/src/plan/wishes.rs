@@ -61,6 +61,9 @@ impl<'a> Wishes<'a> {
         let mains = reader.mains();
         let catalogue = reader.catalogue();
         reader.unknown_annotations();
+        if let Some(why) = &context.namespace.unread {
+            reader.warnings.push(format!("{why}: its annotations are no defaults for this pod"));
+        }
         Self { strategy, ready_timeout, on_ready_timeout, mains, catalogue, warnings: reader.warnings }
     }
 }

@@ -1,20 +1,21 @@
 //! What the server asks of the admission logic, and what happens when that logic panics.
 
 use axum::http::StatusCode;
+use futures_util::{
+    FutureExt,
+    future::{self, BoxFuture},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{
-    any::Any,
-    borrow::Cow,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::{any::Any, borrow::Cow, panic::AssertUnwindSafe};
 
 /// Turns the body of one review into its answer.
 ///
-/// It runs on the thread that reads the connection, so it must neither block nor wait.
+/// It runs on the thread that reads the connection, so it must not block, and what it waits for needs a bound of its
+/// own: the API server waits for the answer.
 pub trait Admit: Send + Sync + 'static {
     /// Answers one review; `body` is never empty.
-    fn review(&self, body: &[u8]) -> Answer;
+    fn review<'a>(&'a self, body: &'a [u8]) -> BoxFuture<'a, Answer>;
 }
 
 /// What goes back to the apiserver.
@@ -62,15 +63,15 @@ impl<F> Admit for F
 where
     F: Fn(&[u8]) -> Answer + Send + Sync + 'static,
 {
-    fn review(&self, body: &[u8]) -> Answer {
-        self(body)
+    fn review<'a>(&'a self, body: &'a [u8]) -> BoxFuture<'a, Answer> {
+        future::lazy(|_| self(body)).boxed()
     }
 }
 
 /// Asks `admit`, and admits the pod if that panics: a mistake of ours must not keep anybody's pod from running.
-pub(super) fn review(admit: &dyn Admit, body: &[u8]) -> Answer {
+pub(super) async fn review(admit: &dyn Admit, body: &[u8]) -> Answer {
     // Nothing is shared with the call but `admit` itself, which keeps no state that a panic could leave half-changed.
-    catch_unwind(AssertUnwindSafe(|| admit.review(body))).unwrap_or_else(|panic| {
+    AssertUnwindSafe(admit.review(body)).catch_unwind().await.unwrap_or_else(|panic| {
         tracing::error!(panic = message(panic.as_ref()), "Review panicked, pod admitted unchanged");
         admitted_unreviewed(body)
     })
@@ -109,7 +110,7 @@ mod tests {
 
     fn answer_to(body: &str) -> Value {
         let panics = |_: &[u8]| -> Answer { panic!("on purpose") };
-        let answer = review(&panics, body.as_bytes());
+        let answer = review(&panics, body.as_bytes()).now_or_never().unwrap();
         assert_eq!(answer.status, StatusCode::OK);
         assert_eq!(answer.facts.unwrap().outcome, "failed");
         serde_json::from_slice(&answer.body).unwrap()
@@ -119,7 +120,7 @@ mod tests {
     fn an_answer_passes_through_untouched() {
         let answer = Answer { status: StatusCode::BAD_REQUEST, body: b"no".to_vec(), facts: None };
         let same = answer.clone();
-        assert_eq!(review(&move |_: &[u8]| same.clone(), b"x"), answer);
+        assert_eq!(review(&move |_: &[u8]| same.clone(), b"x").now_or_never(), Some(answer));
     }
 
     #[test]

@@ -82,7 +82,7 @@ async fn mutate(State(app): State<App>, request: Request) -> Response {
         return reject(&app, Rejection::Empty, None).await;
     }
     let start = Instant::now();
-    let answer = admit::review(app.admit.as_ref(), &body);
+    let answer = admit::review(app.admit.as_ref(), &body).await;
     match answer.facts {
         Some(facts) => app.metrics.admitted(facts, start.elapsed()),
         None => app.metrics.rejected("not_a_review"),

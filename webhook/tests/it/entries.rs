@@ -175,8 +175,11 @@ fn a_broken_configuration_is_refused_at_start_with_its_place() {
     let path = folder.path().join("curfew.yaml");
     std::fs::write(&path, "defaults:\n  readyTimeout: soon\n").expect("a file");
     let mut command = Command::new(env!("CARGO_BIN_EXE_curfew"));
-    let output =
-        command.args(["serve", "--self-signed", "--config"]).arg(&path).output().expect("curfew serve");
+    let output = command
+        .args(["serve", "--offline", "--self-signed", "--config"])
+        .arg(&path)
+        .output()
+        .expect("curfew serve");
     assert_eq!(output.status.code(), Some(1));
     let message = text(&output.stderr);
     assert!(message.contains("curfew.yaml") && message.contains("soon"), "{message}");

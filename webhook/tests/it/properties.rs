@@ -6,7 +6,6 @@ use curfew::{
     admission::{Engine, Outcome},
     config::Config,
     plan::Namespace,
-    serve::Admit,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};

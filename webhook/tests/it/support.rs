@@ -49,7 +49,7 @@ impl Case {
             .map(|ns| serde_json::from_value(ns["annotations"].clone()).expect("annotations"))
             .unwrap_or_default();
         let config = Some(folder.join("config.yaml")).filter(|path| path.exists());
-        Self { name, folder, pod, namespace: Namespace { annotations }, config }
+        Self { name, folder, pod, namespace: Namespace { annotations, unread: None }, config }
     }
 
     pub(crate) fn config(&self) -> Config {

@@ -34,7 +34,15 @@ impl Webhook {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let announce = folder.path().join("announce.json");
         let mut command = Command::new(env!("CARGO_BIN_EXE_curfew"));
-        command.args(["serve", "--self-signed", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        command.args([
+            "serve",
+            "--offline",
+            "--self-signed",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin-listen",
+            "127.0.0.1:0",
+        ]);
         command.arg("--announce").arg(&announce);
         config.map(|path| command.arg("--config").arg(path));
         let mut process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("curfew serve");

@@ -13,7 +13,7 @@ struct Program(Child);
 
 fn curfew(flags: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_curfew"));
-    command.arg("serve").args(flags).stderr(Stdio::piped()).stdout(Stdio::null());
+    command.args(["serve", "--offline"]).args(flags).stderr(Stdio::piped()).stdout(Stdio::null());
     command
 }
 
@@ -116,6 +116,7 @@ fn variables_stand_in_for_flags() {
         .env("CURFEW_LISTEN", "127.0.0.1:0")
         .env("CURFEW_ADMIN_LISTEN", "127.0.0.1:0")
         .env("CURFEW_SELF_SIGNED", "true")
+        .env("CURFEW_OFFLINE", "true")
         .env("CURFEW_DRAIN_DELAY", "0s")
         .env("CURFEW_ANNOUNCE", &announce)
         .stderr(Stdio::null())

@@ -1,0 +1,52 @@
+//! What a failed test leaves behind.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{Event, Pod},
+};
+use kube::{Api, api::DynamicObject, core::GroupVersionKind, discovery};
+use serde::Serialize;
+
+use crate::{Space, containers};
+
+/// Saves the namespace's pods, Jobs, TestRuns, events and every container's log; answers where.
+pub(crate) async fn save(space: &Space) -> String {
+    let root = std::env::var_os("CURFEW_ARTEFACTS").map_or_else(|| "target/e2e".into(), PathBuf::from);
+    let folder = root.join(space.name());
+    match all(space, &folder).await {
+        Ok(()) => folder.display().to_string(),
+        Err(error) => format!("{} (not all: {error:#})", folder.display()),
+    }
+}
+
+async fn all(space: &Space, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let pods = space.api::<Pod>().list(&Default::default()).await?.items;
+    for pod in &pods {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        for container in containers(pod) {
+            let log = match space.log(name, &container.name).await {
+                Ok(log) => log,
+                Err(error) => format!("no log: {error:#}\n"),
+            };
+            std::fs::write(folder.join(format!("{name}.{}.log", container.name)), log)?;
+        }
+    }
+    write(folder, "pods", &pods)?;
+    write(folder, "jobs", &space.api::<Job>().list(&Default::default()).await?.items)?;
+    write(folder, "events", &space.api::<Event>().list(&Default::default()).await?.items)?;
+    let kind = GroupVersionKind::gvk("k6.io", "v1alpha1", "TestRun");
+    if let Ok((resource, _)) = discovery::pinned_kind(&space.client(), &kind).await {
+        let api = Api::<DynamicObject>::namespaced_with(space.client(), space.name(), &resource);
+        write(folder, "testruns", &api.list(&Default::default()).await?.items)?;
+    }
+    Ok(())
+}
+
+fn write(folder: &Path, name: &str, value: &impl Serialize) -> Result<()> {
+    std::fs::write(folder.join(format!("{name}.yaml")), serde_saphyr::to_string(value)?)?;
+    Ok(())
+}

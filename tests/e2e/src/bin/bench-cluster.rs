@@ -1,0 +1,140 @@
+//! How long a Job takes from its main's exit to Complete: without a mesh, under await, and with the mesh's proxy as a
+//! native sidecar. One Job of each at once, round after round, so that the machine's moods fall on all of them.
+//!
+//! The main's last act is to write the machine's uptime into its termination message; the same clock is read when the
+//! watch tells of the Complete condition. So the cluster has to be on this machine.
+#![allow(clippy::print_stdout, reason = "a program that reports to its user")]
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Parser;
+use curfew_e2e::{Setup, Shape, Space, ended, job, with};
+use curfew_tests::{
+    report::{Goal, Section, Table},
+    stats::Sample,
+};
+use futures_util::{TryStreamExt, future::try_join_all, pin_mut};
+use k8s_openapi::api::batch::v1::Job;
+use kube::api::{DeleteParams, WatchEvent, WatchParams};
+use serde_json::json;
+
+/// Benchmark of the end of a Job.
+#[derive(Parser)]
+struct Args {
+    /// Jobs of each variant.
+    #[arg(long, default_value_t = 30)]
+    rounds: usize,
+    /// Markdown file to write the section `bench:cluster` into.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/benchmarks.md"))]
+    out: PathBuf,
+}
+
+/// Variants, in the order of their spaces.
+const VARIANTS: [&str; 3] = ["unmeshed", "await (Linkerd's shape)", "native sidecar (Linkerd's own)"];
+/// What await may add at p50.
+const GOAL: Duration = Duration::from_millis(200);
+/// The work: long enough that a round's proxies are up and the machine is calm again.
+const WORK: &str = "sleep 3; cat /proc/uptime >/dev/termination-log";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let Args { rounds, out } = Args::parse();
+    let plain = Setup::new("bench unmeshed");
+    let awaited = Setup::new("bench await").curfew().mesh(Shape::Linkerd);
+    let native = Setup::new("bench native").mesh(Shape::Linkerd).option("native-capable", "true");
+    // One within the other: each namespace goes when the measuring is over.
+    plain
+        .run(async |plain| {
+            awaited
+                .run(async |awaited| {
+                    native.run(async |native| measure([plain, awaited, native], rounds, &out).await).await
+                })
+                .await
+        })
+        .await
+}
+
+async fn measure(spaces: [&Space; 3], rounds: usize, out: &PathBuf) -> Result<()> {
+    let mut taken: [Vec<Duration>; 3] = Default::default();
+    for round in 0..rounds {
+        let one = try_join_all(spaces.map(|space| end_of(space, round))).await?;
+        for (all, one) in taken.iter_mut().zip(one) {
+            all.push(one);
+        }
+        println!("round {} of {rounds}: {:?}", round + 1, taken.each_ref().map(|all| all.last()));
+    }
+    let differences = |variant: usize| {
+        Sample::new(taken[variant].iter().zip(&taken[0]).map(|(a, b)| a.saturating_sub(*b)).collect())
+    };
+    let added = differences(1).median();
+    let samples = taken.each_ref().map(|all| Sample::new(all.clone()));
+
+    let mut section = Section::new("cluster", "End of a Job", "make bench-cluster");
+    section.text(format!(
+        "From the main's exit to the Job's Complete condition, on the one-node Kubernetes of `make cluster` with the \
+         test mesh's real Envoy; {rounds} rounds of one Job of each kind at once. The kubelet looks for ended \
+         containers once a second and the Job controller gathers for another, so single values spread widely."
+    ));
+    let mut table = Table::new(&["variant", "p50", "p95", "min", "max"]);
+    for (name, sample) in VARIANTS.into_iter().zip(&samples) {
+        let seconds = |value: Duration| format!("{:.2} s", value.as_secs_f64());
+        let row = [sample.median(), sample.percentile(95), sample.min(), sample.max()].map(seconds);
+        table.row(std::iter::once(name.to_owned()).chain(row));
+    }
+    section.table(&table);
+    let apart = samples[1].median().as_secs_f64() - samples[0].median().as_secs_f64();
+    section.text(format!(
+        "Await over unmeshed: {apart:+.2} s between the medians; {:.2} s is the median of the differences within \
+         rounds, negative ones counted as none.",
+        added.as_secs_f64()
+    ));
+    let met = apart <= GOAL.as_secs_f64();
+    section.goal(Goal::new("await over unmeshed at p50", "≤ 0.2 s", format!("{apart:+.2} s"), met));
+    println!("{}", section.markdown());
+    section.write_into(out).with_context(|| out.display().to_string())
+}
+
+/// Runs one Job and tells how long its end took.
+async fn end_of(space: &Space, round: usize) -> Result<Duration> {
+    let name = format!("work-{round}");
+    let work = with(job(&name, WORK), |job| {
+        // Read by the test mesh where it knows native sidecars, and by nobody else.
+        let native = json!({"config.linkerd.io/proxy-enable-native-sidecar": "true"});
+        if space.title().contains("native") {
+            job["spec"]["template"]["metadata"] = json!({"annotations": native});
+        }
+    });
+    space.apply(work).await?;
+    let complete = completed(space, &name).await?;
+    let pod = space.pod_until(&name, "has told when it ended", |pod| ended(pod, "main").is_some()).await?;
+    let main = ended(&pod, "main").context("no main")?;
+    ensure!(main.exit == Some(0), "{main:?}");
+    let exited = uptime(&main.message)?;
+    space.delete::<Job>(&name, &DeleteParams::background()).await?;
+    Ok(complete.saturating_sub(exited))
+}
+
+/// The uptime at which the watch told that the Job is Complete.
+async fn completed(space: &Space, name: &str) -> Result<Duration> {
+    let parameters = WatchParams::default().fields(&format!("metadata.name={name}")).timeout(240);
+    let events = space.api::<Job>().watch(&parameters, "0").await?;
+    pin_mut!(events);
+    while let Some(event) = events.try_next().await? {
+        let (WatchEvent::Added(job) | WatchEvent::Modified(job)) = event else { continue };
+        let conditions = job.status.and_then(|status| status.conditions).unwrap_or_default();
+        if conditions.iter().any(|is| is.type_ == "Complete" && is.status == "True") {
+            return uptime(&std::fs::read_to_string("/proc/uptime")?);
+        }
+        if let Some(failed) = conditions.iter().find(|is| is.type_ == "Failed") {
+            bail!("Job {name} failed: {failed:?}");
+        }
+    }
+    bail!("Job {name} did not complete")
+}
+
+/// The first of the two numbers in `/proc/uptime`, hundredths of a second exact.
+fn uptime(text: &str) -> Result<Duration> {
+    let seconds = text.split_whitespace().next().context("no uptime")?;
+    Ok(Duration::from_secs_f64(seconds.parse().with_context(|| format!("no uptime: {text:?}"))?))
+}

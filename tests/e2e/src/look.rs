@@ -1,0 +1,58 @@
+//! A pod's status, as far as tests ask for it.
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use serde_json::Value;
+
+/// How one container stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// Its name.
+    pub name: String,
+    /// `waiting`, `running` or `terminated`.
+    pub state: &'static str,
+    /// The exit code, once terminated.
+    pub exit: Option<i32>,
+    /// The reason the kubelet gives, if any.
+    pub reason: String,
+    /// The termination message, or the reason's.
+    pub message: String,
+    /// How often it was started again.
+    pub restarts: i32,
+}
+
+/// The pod's containers, those of `initContainers` first.
+pub fn containers(pod: &Pod) -> Vec<Container> {
+    let Some(status) = &pod.status else { return Vec::new() };
+    let init = status.init_container_statuses.iter().flatten();
+    init.chain(status.container_statuses.iter().flatten()).map(Container::of).collect()
+}
+
+/// How this container ended, if it did.
+pub fn ended(pod: &Pod, name: &str) -> Option<Container> {
+    containers(pod).into_iter().find(|container| container.name == name && container.state == "terminated")
+}
+
+/// What Curfew wrote on the pod: the value of `curfew.dev/status`.
+pub fn status_of(pod: &Pod) -> Option<Value> {
+    let text = pod.metadata.annotations.as_ref()?.get("curfew.dev/status")?;
+    serde_json::from_str(text).ok()
+}
+
+impl Container {
+    fn of(status: &ContainerStatus) -> Self {
+        let state = status.state.clone().unwrap_or_default();
+        let (word, exit, reason, message) = match (state.terminated, state.waiting) {
+            (Some(end), _) => ("terminated", Some(end.exit_code), end.reason, end.message),
+            (None, Some(wait)) => ("waiting", None, wait.reason, wait.message),
+            (None, None) => ("running", None, None, None),
+        };
+        Self {
+            name: status.name.clone(),
+            state: word,
+            exit,
+            reason: reason.unwrap_or_default(),
+            message: message.unwrap_or_default(),
+            restarts: status.restart_count,
+        }
+    }
+}

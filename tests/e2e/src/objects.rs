@@ -1,0 +1,43 @@
+//! The objects tests are made of.
+
+use serde_json::{Value, json};
+
+/// Where images are, unless the environment variable of this name says otherwise.
+pub const IMAGE_PREFIX: &str = "IMAGE_PREFIX";
+
+/// An image by its name and tag, `test-busybox:0.1.0`.
+pub fn image(name: &str) -> String {
+    let prefix = std::env::var(IMAGE_PREFIX).unwrap_or_else(|_| "ghcr.io/curfew-dev".to_owned());
+    format!("{prefix}/{name}")
+}
+
+/// A Job of one container `main` that runs a shell script; it is never tried again.
+pub fn job(name: &str, script: &str) -> Value {
+    json!({
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name},
+        "spec": {"backoffLimit": 0, "template": {"spec": {
+            "restartPolicy": "Never",
+            "containers": [main(script)],
+        }}},
+    })
+}
+
+fn main(script: &str) -> Value {
+    json!({"name": "main", "image": image("test-busybox:0.1.0"), "command": ["sh", "-c", script]})
+}
+
+/// The pod spec within a Job.
+pub fn pod_of(job: &mut Value) -> &mut Value {
+    &mut job["spec"]["template"]["spec"]
+}
+
+/// The object with something changed.
+pub fn with(mut object: Value, change: impl FnOnce(&mut Value)) -> Value {
+    change(&mut object);
+    object
+}
+
+/// A TestRun, by name alone: enough to ask for it.
+pub fn testrun(name: &str) -> Value {
+    json!({"apiVersion": "k6.io/v1alpha1", "kind": "TestRun", "metadata": {"name": name}})
+}

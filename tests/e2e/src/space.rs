@@ -1,0 +1,360 @@
+//! One test's namespace: making objects in it, and waiting for what becomes of them.
+
+use std::{
+    fmt::Debug,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        batch::v1::Job,
+        core::v1::{Event, Pod, ServiceAccount},
+    },
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams, PropagationPolicy},
+    core::GroupVersionKind,
+    discovery,
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// A namespace of its own for one test.
+pub struct Space {
+    client: Client,
+    name: String,
+    title: String,
+}
+
+/// How long a condition may take that nothing in the test delays: slow machines run many tests at once.
+const PATIENCE: Duration = Duration::from_secs(150);
+/// How often it is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+
+impl Space {
+    pub(crate) fn new(client: Client, name: String, title: String) -> Self {
+        Self { client, name, title }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The test it belongs to.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// Objects of one kind in it.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &self.name)
+    }
+
+    /// The client, for what lies outside of it.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// Objects of the kind this one is of.
+    async fn api_of(&self, object: &Value) -> Result<Api<DynamicObject>> {
+        let text = |key: &str| object[key].as_str().unwrap_or_default();
+        let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
+        let kind = GroupVersionKind::gvk(group, version, text("kind"));
+        let (resource, capabilities) = discovery::pinned_kind(&self.client, &kind)
+            .await
+            .with_context(|| format!("the cluster has no {}", text("kind")))?;
+        Ok(match capabilities.scope {
+            discovery::Scope::Cluster => Api::all_with(self.client.clone(), &resource),
+            discovery::Scope::Namespaced => Api::namespaced_with(self.client.clone(), &self.name, &resource),
+        })
+    }
+
+    /// Makes an object, or brings one up to date.
+    ///
+    /// # Errors
+    /// The API server refuses it.
+    pub async fn apply(&self, object: Value) -> Result<()> {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let api = self.api_of(&object).await?;
+        let parameters = PatchParams::apply("e2e").force();
+        api.patch(&name, &parameters, &Patch::Apply(&object))
+            .await
+            .with_context(|| format!("cannot apply {} {name}", object["kind"]))?;
+        Ok(())
+    }
+
+    /// The same with every document of a YAML file; its images get the prefix in force.
+    ///
+    /// # Errors
+    /// It is no YAML, or the API server refuses one of its objects.
+    pub async fn apply_yaml(&self, text: &str) -> Result<()> {
+        let text = text.replace("ghcr.io/curfew-dev/", &crate::image(""));
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&text)?;
+        for document in documents {
+            self.apply(document).await?;
+        }
+        Ok(())
+    }
+
+    /// The same with one of the operator double's samples.
+    ///
+    /// # Errors
+    /// There is none of this name, or the API server refuses it.
+    pub async fn sample(&self, name: &str) -> Result<()> {
+        self.apply_yaml(&self.sample_text(name)?).await
+    }
+
+    /// Such a sample as it is written.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn sample_text(&self, name: &str) -> Result<String> {
+        let file = format!("{}/../operator/samples/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(&file).context(file)
+    }
+
+    /// Waits until `look` finds something, looking again and again.
+    ///
+    /// # Errors
+    /// It did not within `patience`; the message says what was waited for and what was there last.
+    pub async fn until<T, Seen: Debug>(
+        &self,
+        what: &str,
+        patience: Duration,
+        look: impl AsyncFn() -> Result<std::result::Result<T, Seen>>,
+    ) -> Result<T> {
+        let start = Instant::now();
+        loop {
+            match look().await? {
+                Ok(found) => return Ok(found),
+                Err(seen) if start.elapsed() > patience => {
+                    bail!("{what}: not within {} s; last seen: {seen:?}", patience.as_secs())
+                }
+                Err(_) => tokio::time::sleep(LOOK).await,
+            }
+        }
+    }
+
+    /// Sees that something stays true for this long.
+    ///
+    /// # Errors
+    /// It did not.
+    pub async fn holds(
+        &self,
+        what: &str,
+        bound: Duration,
+        look: impl AsyncFn() -> Result<bool>,
+    ) -> Result<()> {
+        let start = Instant::now();
+        while start.elapsed() < bound {
+            ensure!(look().await?, "{what}: no longer so after {:.1} s", start.elapsed().as_secs_f64());
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// How long the pod of a Job takes to go, from its deletion with its own grace. It has to have started its main.
+    ///
+    /// # Errors
+    /// It does not start, or does not go.
+    pub async fn time_to_go(&self, job: &str) -> Result<Duration> {
+        let runs =
+            |pod: &Pod| crate::containers(pod).iter().any(|c| c.name == "main" && c.state == "running");
+        let pod = self.pod_until(job, "runs its main", runs).await?.name_any();
+        // Its Job would make another one.
+        let orphan =
+            DeleteParams { propagation_policy: Some(PropagationPolicy::Orphan), ..DeleteParams::default() };
+        self.delete::<Job>(job, &orphan).await?;
+        let start = Instant::now();
+        self.delete::<Pod>(&pod, &DeleteParams::default()).await?;
+        self.until(&format!("pod {pod} is gone"), PATIENCE, async || {
+            Ok(self.api::<Pod>().get_opt(&pod).await?.map_or(Ok(()), |pod| Err(crate::containers(&pod))))
+        })
+        .await?;
+        Ok(start.elapsed())
+    }
+
+    /// The pods of a Job, oldest first.
+    ///
+    /// # Errors
+    /// The API server's.
+    pub async fn pods_of(&self, job: &str) -> Result<Vec<Pod>> {
+        self.pods(&format!("job-name={job}")).await
+    }
+
+    /// The pods with these labels, oldest first.
+    ///
+    /// # Errors
+    /// The API server's.
+    pub async fn pods(&self, labels: &str) -> Result<Vec<Pod>> {
+        let mut pods = self.api::<Pod>().list(&ListParams::default().labels(labels)).await?.items;
+        pods.sort_by_key(|pod| pod.creation_timestamp().map(|time| time.0));
+        Ok(pods)
+    }
+
+    /// Waits until the newest pod of a Job is as wanted.
+    ///
+    /// # Errors
+    /// It did not become so.
+    pub async fn pod_until(&self, job: &str, what: &str, wanted: impl Fn(&Pod) -> bool) -> Result<Pod> {
+        self.until(&format!("the pod of {job} {what}"), PATIENCE, async || {
+            let newest = self.pods_of(job).await?.pop();
+            Ok(match newest {
+                Some(pod) if wanted(&pod) => Ok(pod),
+                other => Err(other.map(|pod| crate::containers(&pod))),
+            })
+        })
+        .await
+    }
+
+    /// Waits until a Job is Complete.
+    ///
+    /// # Errors
+    /// It failed, or did not end.
+    pub async fn job_completes(&self, name: &str) -> Result<()> {
+        match self.job_ends(name).await?.as_str() {
+            "Complete" => Ok(()),
+            other => Err(anyhow!("Job {name} ended as {other}")),
+        }
+    }
+
+    /// Waits until a Job is Failed.
+    ///
+    /// # Errors
+    /// It completed, or did not end.
+    pub async fn job_fails(&self, name: &str) -> Result<()> {
+        match self.job_ends(name).await?.as_str() {
+            "Failed" => Ok(()),
+            other => Err(anyhow!("Job {name} ended as {other}, not as Failed")),
+        }
+    }
+
+    async fn job_ends(&self, name: &str) -> Result<String> {
+        self.until(&format!("Job {name} ends"), PATIENCE, async || {
+            let job = self.api::<Job>().get(name).await?;
+            let conditions = job.status.and_then(|status| status.conditions).unwrap_or_default();
+            let last = conditions
+                .into_iter()
+                .find(|is| is.status == "True" && ["Complete", "Failed"].contains(&&*is.type_));
+            Ok(match last {
+                Some(condition) => Ok(condition.type_),
+                None => Err(self.pods_of(name).await?.iter().map(crate::containers).collect::<Vec<_>>()),
+            })
+        })
+        .await
+    }
+
+    /// Waits until a TestRun reaches a stage.
+    ///
+    /// # Errors
+    /// It did not.
+    pub async fn stage(&self, testrun: &str, wanted: &str) -> Result<()> {
+        self.stage_is(crate::testrun(testrun), wanted).await
+    }
+
+    /// The same with an object of any kind that has stages.
+    ///
+    /// # Errors
+    /// It did not, or went to `error`.
+    pub async fn stage_is(&self, object: Value, wanted: &str) -> Result<()> {
+        let what = format!("{} {} is {wanted}", object["kind"], object["metadata"]["name"]);
+        let stage = self
+            .until(&what, 2 * PATIENCE, async || {
+                let found = self.get(object.clone()).await?;
+                let stage = found.data["status"]["stage"].as_str().unwrap_or_default().to_owned();
+                Ok(if stage == wanted || stage == "error" { Ok(stage) } else { Err(stage) })
+            })
+            .await?;
+        ensure!(stage == wanted, "{what}: it is {stage}");
+        Ok(())
+    }
+
+    /// The stage of a TestRun, empty before its first.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn stage_of(&self, testrun: &str) -> Result<String> {
+        let found = self.get(crate::testrun(testrun)).await?;
+        Ok(found.data["status"]["stage"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Waits until there is no object of this one's kind and name.
+    ///
+    /// # Errors
+    /// It stays.
+    pub async fn is_gone(&self, object: Value) -> Result<()> {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let api = self.api_of(&object).await?;
+        self.until(&format!("{} {name} is gone", object["kind"]), 2 * PATIENCE, async || {
+            Ok(api.get_opt(name).await?.map_or(Ok(()), |found| Err(found.data["status"].clone())))
+        })
+        .await
+    }
+
+    /// The object as it stands that has this one's kind and name.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn get(&self, object: Value) -> Result<DynamicObject> {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        Ok(self.api_of(&object).await?.get(name).await?)
+    }
+
+    /// A container's whole log.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn log(&self, pod: &str, container: &str) -> Result<String> {
+        let parameters = LogParams { container: Some(container.to_owned()), ..LogParams::default() };
+        Ok(self.api::<Pod>().logs(pod, &parameters).await?)
+    }
+
+    /// What events say of an object, oldest first: reason and message.
+    ///
+    /// # Errors
+    /// The API server's.
+    pub async fn events_of(&self, name: &str) -> Result<Vec<String>> {
+        let parameters = ListParams::default().fields(&format!("involvedObject.name={name}"));
+        let events = self.api::<Event>().list(&parameters).await?;
+        let text = |event: Event| {
+            format!("{}: {}", event.reason.unwrap_or_default(), event.message.unwrap_or_default())
+        };
+        Ok(events.items.into_iter().map(text).collect())
+    }
+
+    /// Takes an object of one kind away.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn delete<K>(&self, name: &str, parameters: &DeleteParams) -> Result<()>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+        K::DynamicType: Default,
+    {
+        self.api::<K>().delete(name, parameters).await?;
+        Ok(())
+    }
+
+    /// Pods made before their service account exists are refused.
+    pub(crate) async fn service_account_is_there(&self) -> Result<()> {
+        self.until("the service account `default` is there", PATIENCE, async || {
+            Ok(self.api::<ServiceAccount>().get_opt("default").await?.map_or(Err("none"), |_| Ok(())))
+        })
+        .await
+    }
+
+    /// Ends every pod at once, whatever made it.
+    pub(crate) async fn clear(&self) {
+        let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::background() };
+        let _jobs = self.api::<Job>().delete_collection(&now, &ListParams::default()).await;
+        let _pods = self.api::<Pod>().delete_collection(&now, &ListParams::default()).await;
+    }
+}

@@ -1,0 +1,5 @@
+//! Tests that need the cluster to themselves: they take Curfew away, or the whole machine up. `make e2e` runs them last,
+//! one after another.
+
+mod outage;
+mod parallel;

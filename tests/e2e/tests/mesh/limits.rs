@@ -1,0 +1,135 @@
+//! Namespaces that are strict about what a pod may be: Curfew's additions are never the reason for a refusal.
+
+use anyhow::{Context, Result, ensure};
+use curfew_e2e::{Setup, Shape, job, pod_of, with};
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
+
+const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+#[tokio::test]
+async fn pod_security_restricted_takes_what_curfew_adds() -> Result<()> {
+    Setup::new("restricted")
+        .curfew()
+        // Without its init container, which needs rights this level forbids.
+        .mesh(Shape::Linkerd)
+        .option("init", "false")
+        .label("pod-security.kubernetes.io/enforce", "restricted")
+        .run(async |space| {
+            let restricted = with(job("work", "true"), |job| {
+                let pod = pod_of(job);
+                pod["securityContext"] = json!({"runAsNonRoot": true, "runAsUser": 1000,
+                                                "seccompProfile": {"type": "RuntimeDefault"}});
+                pod["containers"][0]["securityContext"] =
+                    json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
+            });
+            space.apply(restricted).await?;
+            space.job_completes("work").await
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_resource_quota_takes_what_curfew_adds() -> Result<()> {
+    Setup::new("quota")
+        .curfew()
+        .mesh(Shape::Linkerd)
+        .run(async |space| {
+            // Under a quota every container must say what it takes; the mesh's get theirs from the LimitRange.
+            let resources = ["cpu", "memory", "ephemeral-storage"];
+            let hard = resources.map(|name| [format!("requests.{name}"), format!("limits.{name}")]);
+            let hard: serde_json::Map<String, Value> = hard
+                .into_iter()
+                .flatten()
+                .map(|name| (name.clone(), json!(if name.ends_with("cpu") { "1" } else { "1Gi" })))
+                .collect();
+            space
+                .apply(json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "all"},
+                              "spec": {"hard": hard}}))
+                .await?;
+            let default = json!({"cpu": "100m", "memory": "192Mi", "ephemeral-storage": "64Mi"});
+            space
+                .apply(json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "all"},
+                    "spec": {"limits": [{"type": "Container", "default": default, "defaultRequest": default}]}}))
+                .await?;
+            let sized = with(job("work", "true"), |job| {
+                let own = json!({"cpu": "50m", "memory": "32Mi", "ephemeral-storage": "16Mi"});
+                pod_of(job)["containers"][0]["resources"] = json!({"requests": own, "limits": own});
+            });
+            space.apply(sized).await?;
+            space.job_completes("work").await
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_limit_range_with_a_minimum_takes_what_curfew_adds() -> Result<()> {
+    Setup::new("limit range")
+        .curfew()
+        .mesh(Shape::Istio)
+        .run(async |space| {
+            let least = json!({"cpu": "20m", "memory": "24Mi"});
+            let default = json!({"cpu": "100m", "memory": "192Mi"});
+            space
+                .apply(json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "least"},
+                    "spec": {"limits": [{"type": "Container", "min": least, "default": default,
+                                         "defaultRequest": default}]}}))
+                .await?;
+            space.apply(job("work", "true")).await?;
+            space.job_completes("work").await
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_pod_keeps_its_class_of_service() -> Result<()> {
+    let small = json!({"cpu": "50m", "memory": "64Mi"});
+    for (class, resources) in [
+        ("Guaranteed", json!({"requests": small, "limits": small})),
+        ("Burstable", json!({"requests": small})),
+        ("BestEffort", json!({})),
+    ] {
+        Setup::new(&format!("class {class}"))
+            .curfew()
+            .run(async |space| {
+                // A sidecar written by hand, of the pod's own class; the mesh's proxy would bring one of its own.
+                let sized = with(crate::sidecars::by_hand(job("work", "true")), |job| {
+                    for container in pod_of(job)["containers"].as_array_mut().into_iter().flatten() {
+                        container["resources"] = resources.clone();
+                    }
+                });
+                space.apply(sized).await?;
+                let pod = space.pod_until("work", "is there", |pod| pod.status.is_some()).await?;
+                let found = pod.status.and_then(|status| status.qos_class);
+                ensure!(found.as_deref() == Some(class), "{class} became {found:?}");
+                space.job_completes("work").await
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_curfew_adds_sees_no_token_whichever_comes_first() -> Result<()> {
+    use curfew_e2e::Injector::{AfterNever, BeforeNever};
+    for injector in [AfterNever, BeforeNever] {
+        Setup::new("no token")
+            .curfew()
+            .injected(Shape::Linkerd, injector)
+            .run(async |space| {
+                space.apply(job("work", "true")).await?;
+                let pod: Pod = space.pod_until("work", "is there", |_| true).await?;
+                let spec = pod.spec.context("no spec")?;
+                let added = spec.init_containers.iter().flatten().find(|c| c.name == "curfew-install");
+                let added = added.context("no installer")?;
+                let mounts = added.volume_mounts.iter().flatten().filter(|mount| mount.mount_path == TOKEN);
+                let volumes: Vec<_> = mounts.map(|mount| mount.name.as_str()).collect();
+                ensure!(volumes == ["curfew-no-token"], "{volumes:?}");
+                let volume = spec.volumes.iter().flatten().find(|volume| volume.name == "curfew-no-token");
+                ensure!(volume.is_some_and(|volume| volume.empty_dir.is_some()), "{volume:?}");
+                space.job_completes("work").await
+            })
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! Proxies that die while the main runs. What is expected is what Kubernetes makes of any container that does.
+
+use anyhow::{Result, ensure};
+use curfew_e2e::{Setup, Shape, job, pod_of, with};
+use serde_json::json;
+
+use crate::jobs::all_ended;
+
+/// Longer than the proxies here live.
+const WORK: &str = "sleep 8";
+
+/// Never: nobody starts it again, the main runs to its end, and the pod is Failed because one of its containers is.
+async fn under_never(option: &str) -> Result<()> {
+    Setup::new(&format!("{option} never"))
+        .curfew()
+        .mesh(Shape::Linkerd)
+        .option(option, "3s")
+        .run(async |space| {
+            space.apply(job("work", WORK)).await?;
+            space.job_fails("work").await?;
+            let ended = all_ended(space, "work").await?;
+            ensure!(ended.iter().any(|c| c.name == "main" && c.exit == Some(0)), "{ended:?}");
+            ensure!(ended.iter().any(|c| c.name == "linkerd-proxy" && c.exit != Some(0)), "{ended:?}");
+            Ok(())
+        })
+        .await
+}
+
+/// OnFailure: the kubelet starts it again, and the new one is told to go as the old one would have been.
+async fn under_on_failure(option: &str) -> Result<()> {
+    Setup::new(&format!("{option} onfailure"))
+        .curfew()
+        .mesh(Shape::Linkerd)
+        .option(option, "3s")
+        .run(async |space| {
+            let work = with(job("work", WORK), |job| {
+                // A restarted proxy counts, as any container does.
+                job["spec"]["backoffLimit"] = json!(6);
+                pod_of(job)["restartPolicy"] = json!("OnFailure");
+            });
+            space.apply(work).await?;
+            space.job_completes("work").await?;
+            let ended = all_ended(space, "work").await?;
+            ensure!(ended.iter().any(|c| c.name == "main" && c.restarts == 0), "{ended:?}");
+            ensure!(ended.iter().any(|c| c.name == "linkerd-proxy" && c.restarts > 0), "{ended:?}");
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn under_never_a_crashed_proxy_fails_the_pod_after_the_main_has_ended() -> Result<()> {
+    under_never("crash-after").await
+}
+
+#[tokio::test]
+async fn under_never_a_proxy_out_of_memory_fails_the_pod_after_the_main_has_ended() -> Result<()> {
+    under_never("oom-after").await
+}
+
+#[tokio::test]
+async fn under_on_failure_a_crashed_proxy_comes_back_and_the_job_completes() -> Result<()> {
+    under_on_failure("crash-after").await
+}
+
+#[tokio::test]
+async fn under_on_failure_a_proxy_out_of_memory_comes_back_and_the_job_completes() -> Result<()> {
+    under_on_failure("oom-after").await
+}

@@ -1,0 +1,39 @@
+//! Mains that are started again need their proxy again.
+
+use anyhow::{Result, ensure};
+use curfew_e2e::{Setup, Shape, job, pod_of, with};
+use serde_json::{Value, json};
+
+use crate::jobs::{CONNECT, all_ended};
+
+/// A Job whose main runs `first`, and `then` once it is started again.
+fn twice(first: &str, then: &str) -> Value {
+    let script = format!("if [ -e /state/second ]; then {then}; else touch /state/second; {first}; fi");
+    with(job("work", &script), |job| {
+        job["spec"]["backoffLimit"] = json!(3);
+        let pod = pod_of(job);
+        pod["restartPolicy"] = json!("OnFailure");
+        pod["volumes"] = json!([{"name": "state", "emptyDir": {}}]);
+        pod["containers"][0]["volumeMounts"] = json!([{"name": "state", "mountPath": "/state"}]);
+    })
+}
+
+#[tokio::test]
+async fn under_on_failure_a_second_attempt_finds_its_proxy_and_the_pod_ends() -> Result<()> {
+    for shape in Shape::ALL {
+        Setup::new("second attempt")
+            .curfew()
+            .mesh(shape)
+            .run(async |space| {
+                space.apply(twice(&format!("{CONNECT}; exit 1"), CONNECT)).await?;
+                space.job_completes("work").await?;
+                let ended = all_ended(space, "work").await?;
+                let restarts = |name: &str| ended.iter().find(|c| c.name == name).map(|c| c.restarts);
+                ensure!(restarts("main") == Some(1), "{ended:?}");
+                ensure!(restarts(shape.proxy()) == Some(0), "{ended:?}");
+                Ok(())
+            })
+            .await?;
+    }
+    Ok(())
+}
