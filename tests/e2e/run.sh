@@ -15,6 +15,8 @@ ROOT=$(cd "$HERE/../.." && pwd)
 TARGET=$(cd "$ROOT" && cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 RUN=/run/${CURFEW_CLUSTER:-curfew}-cluster
 export IMAGE_PREFIX=${IMAGE_PREFIX:-ghcr.io/curfew-dev}
+# Cargo inherits it from some shells, and the traces drown what a test says.
+export RUST_BACKTRACE=0
 export CURFEW_ARTEFACTS=${CURFEW_ARTEFACTS:-$TARGET/e2e}
 
 die() { echo "e2e: $*" >&2; exit 1; }

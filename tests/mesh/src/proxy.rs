@@ -9,6 +9,7 @@ mod settings;
 
 use std::{
     future::pending,
+    path::Path,
     process::ExitCode,
     sync::{
         Arc,
@@ -64,13 +65,14 @@ pub(crate) async fn run() -> anyhow::Result<ExitCode> {
     }
 
     let mut envoy = Envoy::new(&state.settings);
+    let (crash_after, oom_after) = misfortunes(&state.settings);
     let end = tokio::select! {
         ended = envoy.run(&state) => return Err(ended.context("the proxy without its Envoy is none")),
         _ = asked.recv() => End::Asked,
         _ = term.recv() => End::Signal,
         _ = int.recv() => End::Signal,
-        () = after(state.settings.crash_after) => End::Crash,
-        () = fill_memory(state.settings.oom_after) => End::Crash,
+        () = after(crash_after) => End::Crash,
+        () = fill_memory(oom_after) => End::Crash,
     };
     tracing::info!(?end, "Ending");
     match (end, state.settings.shape) {
@@ -93,6 +95,20 @@ pub(crate) async fn run() -> anyhow::Result<ExitCode> {
     // The last answer has to leave before the process does.
     let _ = timeout(Duration::from_secs(1), async { while servers.join_next().await.is_some() {} }).await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is to befall this sidecar: only the first of its pod, so that the one started after it shows how things go on. A
+/// volume of the pod's remembers.
+fn misfortunes(settings: &Settings) -> (Option<Duration>, Option<Duration>) {
+    let volume = match settings.shape {
+        Shape::Linkerd => "/var/run/linkerd/identity/end-entity",
+        Shape::Istio => "/etc/istio/proxy",
+    };
+    let marker = Path::new(volume).join("was-started");
+    match std::fs::File::create_new(&marker) {
+        Ok(_) => (settings.crash_after, settings.oom_after),
+        Err(_) => (None, None),
+    }
 }
 
 async fn after(delay: Option<Duration>) {

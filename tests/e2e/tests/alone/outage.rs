@@ -5,10 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use anyhow::{Context, Result, ensure};
 use curfew_e2e::{Setup, Shape, Space, job, pod_of, with};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{Endpoints, Pod},
-};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{
     Api, ResourceExt,
     api::{ListParams, Patch, PatchParams},
@@ -54,11 +51,12 @@ async fn while_curfew_is_down_jobs_wait_and_then_run() -> Result<()> {
         .run(async |space| {
             change(space, json!({"replicas": 0})).await?;
             let result = async {
-                let endpoints = Api::<Endpoints>::namespaced(space.client(), "curfew");
+                // A replica that is going answers on the connections it has to its last moment.
+                let replicas = Api::<Pod>::namespaced(space.client(), "curfew");
                 space
                     .until("nobody answers for Curfew", MINUTES, async || {
-                        let left = endpoints.get("curfew").await?.subsets.unwrap_or_default();
-                        Ok(if left.is_empty() { Ok(()) } else { Err(left) })
+                        let left = replicas.list(&ListParams::default()).await?.items;
+                        Ok(if left.is_empty() { Ok(()) } else { Err(left.len()) })
                     })
                     .await?;
                 space.apply(job("work", "true")).await?;

@@ -68,7 +68,8 @@ async fn a_limit_range_with_a_minimum_takes_what_curfew_adds() -> Result<()> {
         .curfew()
         .mesh(Shape::Istio)
         .run(async |space| {
-            let least = json!({"cpu": "20m", "memory": "24Mi"});
+            // Below what the mesh asks for its own, above what a container that asks for nothing would get.
+            let least = json!({"cpu": "5m", "memory": "8Mi"});
             let default = json!({"cpu": "100m", "memory": "192Mi"});
             space
                 .apply(json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "least"},

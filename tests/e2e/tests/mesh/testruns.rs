@@ -136,7 +136,7 @@ async fn the_older_kind_k6_finishes() -> Result<()> {
         .mesh(Shape::Linkerd)
         .run(async |space| {
             apply(space, "k6").await?;
-            let ask = json!({"apiVersion": "k6.io/v1alpha1", "kind": "K6", "metadata": {"name": "k6"}});
+            let ask = json!({"apiVersion": "k6.io/v1alpha1", "kind": "K6", "metadata": {"name": "older"}});
             space.stage_is(ask, "finished").await
         })
         .await
