@@ -34,7 +34,7 @@ test: lint tools reaper ## Run every test: the demo and, as root on Linux, a rea
 
 lint: ## Check format and lints
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets --features curfew-e2e/cluster -- -D warnings
 
 deny: ## Check licences, duplicates and advisories of the dependencies (needs cargo-deny)
 	$(CARGO) deny --locked check

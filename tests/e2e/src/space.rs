@@ -317,6 +317,19 @@ impl Space {
         Ok(self.api::<Pod>().logs(pod, &parameters).await?)
     }
 
+    /// What `kubectl describe` tells a user of a pod.
+    ///
+    /// # Errors
+    /// There is no kubectl: `KUBECTL` names it, or it is in `PATH`.
+    pub fn described(&self, pod: &str) -> Result<String> {
+        let kubectl = std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
+        let output = std::process::Command::new(&kubectl)
+            .args(["--namespace", &self.name, "describe", "pod", pod])
+            .output()
+            .with_context(|| format!("cannot run {kubectl}"))?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// What events say of an object, oldest first: reason and message.
     ///
     /// # Errors

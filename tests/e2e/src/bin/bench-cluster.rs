@@ -5,7 +5,10 @@
 //! watch tells of the Complete condition. So the cluster has to be on this machine.
 #![allow(clippy::print_stdout, reason = "a program that reports to its user")]
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
@@ -55,7 +58,7 @@ async fn main() -> Result<()> {
         .await
 }
 
-async fn measure(spaces: [&Space; 3], rounds: usize, out: &PathBuf) -> Result<()> {
+async fn measure(spaces: [&Space; 3], rounds: usize, out: &Path) -> Result<()> {
     let mut taken: [Vec<Duration>; 3] = Default::default();
     for round in 0..rounds {
         let one = try_join_all(spaces.map(|space| end_of(space, round))).await?;

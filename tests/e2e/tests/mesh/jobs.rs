@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use curfew_e2e::{Container, Injector, Setup, Shape, Space, containers, ended, job, pod_of, status_of, with};
 use futures_util::future::try_join_all;
+use kube::ResourceExt;
 use serde_json::json;
 
 /// Opens a connection to the API server, through the proxy as everything is; fails where it is refused.
@@ -106,10 +107,10 @@ async fn a_proxy_that_never_gets_ready_is_the_pods_verdict() -> Result<()> {
                 space.job_fails("work").await?;
                 let done = |pod: &_| ended(pod, "main").is_some();
                 let pod = space.pod_until("work", "has a main that ended", done).await?;
-                let main = ended(&pod, "main");
-                // `kubectl describe pod` shows both as they stand here.
-                let main = main.filter(|main| main.exit == Some(69));
+                let main = ended(&pod, "main").filter(|main| main.exit == Some(69));
                 ensure!(main.as_ref().is_some_and(|main| main.message.contains("not ready")), "{main:?}");
+                let described = space.described(&pod.name_any())?;
+                ensure!(described.contains("not ready"), "{described}");
                 Ok(())
             })
             .await?;
