@@ -109,7 +109,7 @@ pub fn plan(pod: &Pod<'_>, context: Context<'_>) -> Verdict {
     if pod.restart_policy() == "Always" {
         return Verdict::Untouched("its restart policy is Always: what never ends needs no curfew");
     }
-    if pod.metadata.labels.get(INJECT_LABEL) == Some(&"disabled") {
+    if pod.metadata.label(INJECT_LABEL) == Some("disabled") {
         return Verdict::Untouched("its label curfew.dev/inject is disabled");
     }
     let wishes = Wishes::read(pod, context);

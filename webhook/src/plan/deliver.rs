@@ -79,10 +79,10 @@ pub(super) fn mounts(shared: bool) -> Vec<Value> {
 /// Why the wrapper cannot come into the pod, if so: something else stands in its place.
 pub(super) fn conflict(pod: &Pod<'_>, mains: &[(usize, &Container<'_>)]) -> Option<String> {
     let mounts =
-        mains.iter().flat_map(|(_, main)| main.volume_mounts.iter().map(move |mount| (main.name, mount)));
-    let own_mount = |mount: &VolumeMount<'_>| [BIN_VOLUME, RUN_VOLUME].contains(&mount.name);
+        mains.iter().flat_map(|(_, main)| main.volume_mounts.iter().map(move |mount| (&main.name, mount)));
+    let own_mount = |mount: &VolumeMount<'_>| [BIN_VOLUME, RUN_VOLUME].contains(&&*mount.name);
     if let Some((main, mount)) =
-        mounts.into_iter().find(|(_, m)| !own_mount(m) && is_in_the_way(m.mount_path))
+        mounts.into_iter().find(|(_, m)| !own_mount(m) && is_in_the_way(&m.mount_path))
     {
         return Some(format!("container {main} has mounted its own volume at {}; move it", mount.mount_path));
     }
@@ -92,8 +92,8 @@ pub(super) fn conflict(pod: &Pod<'_>, mains: &[(usize, &Container<'_>)]) -> Opti
         return Some(format!("container name {INSTALLER} is taken; rename it"));
     }
     let ours = pod.spec.init_containers.iter().any(is_installer)
-        || mains.iter().any(|(_, main)| main.command.first() == Some(&REAPER));
-    let taken = pod.spec.volumes.iter().find(|v| [BIN_VOLUME, RUN_VOLUME, TOKEN_VOLUME].contains(&v.name));
+        || mains.iter().any(|(_, main)| main.command.first().is_some_and(|word| *word == REAPER));
+    let taken = pod.spec.volumes.iter().find(|v| [BIN_VOLUME, RUN_VOLUME, TOKEN_VOLUME].contains(&&*v.name));
     taken.filter(|_| !ours).map(|volume| format!("volume name {} is taken; rename it", volume.name))
 }
 
@@ -158,12 +158,12 @@ fn resources(mains: &[(usize, &Container<'_>)], settings: &Settings) -> Option<V
             .next()
     };
     let with_size = mains.iter().filter_map(|(_, main)| {
-        let resources = main.resources.as_ref().filter(|r| r.as_object().is_some_and(|r| !r.is_empty()))?;
-        Some(((size(resources, "memory"), size(resources, "cpu")), resources))
+        let resources = main.resources()?;
+        Some(((size(&resources, "memory"), size(&resources, "cpu")), resources))
     });
     with_size
         .reduce(|largest, next| if next.0 > largest.0 { next } else { largest })
-        .map(|(_, resources)| compute_only(resources))
+        .map(|(_, resources)| compute_only(&resources))
 }
 
 /// Without devices, huge pages and claims: copying a file needs none.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     config::Settings,
-    pod::{Container, Pod},
+    pod::{Container, Pod, Text},
 };
 
 /// A command to replace.
@@ -29,9 +29,9 @@ pub struct Wrap {
 }
 
 /// The command as the container's owner wrote it, without a wrapper of an earlier pass.
-pub fn own_command<'c, 'a>(container: &'c Container<'a>) -> &'c [&'a str] {
+pub fn own_command<'c, 'a>(container: &'c Container<'a>) -> &'c [Text<'a>] {
     match &container.command[..] {
-        [REAPER, "await", rest @ ..] => {
+        [program, verb, rest @ ..] if *program == REAPER && *verb == "await" => {
             rest.iter().position(|word| *word == "--").map_or(&[][..], |end| &rest[end + 1..])
         }
         command => command,
@@ -44,7 +44,7 @@ pub(super) fn undo(pod: &Pod<'_>) -> Vec<Wrap> {
     wrapped
         .map(|(index, container)| Wrap {
             index,
-            container: container.name.to_owned(),
+            container: container.name.to_string(),
             command: own_command(container).iter().map(ToString::to_string).collect(),
             mounts: Vec::new(),
             startup_probe: None,
@@ -61,7 +61,7 @@ pub(super) fn all_mains(pod: &Pod<'_>, survey: &Survey<'_>) -> Result<(), String
         return Err("no container in the pod is a main".to_owned());
     }
     for (_, main) in &survey.mains {
-        let (name, command) = (main.name, own_command(main));
+        let (name, command) = (&main.name, own_command(main));
         if command.is_empty() {
             return Err(format!(
                 "container {name} has no command, and its image's is unknown here; write it out"
@@ -113,7 +113,7 @@ pub(super) fn edits(
         let probe = if is_wrapped(main) { None } else { probe::edit(main, wishes.ready_timeout.as_std()) };
         edits.wraps.push(Wrap {
             index: *index,
-            container: main.name.to_owned(),
+            container: main.name.to_string(),
             command,
             mounts: deliver::mounts(shared),
             startup_probe: probe,
@@ -127,7 +127,7 @@ pub(super) fn edits(
 pub(super) fn reason(survey: &Survey<'_>) -> String {
     let names = |form| {
         let names: Vec<_> =
-            survey.sidecars.iter().filter(|f| f.form == form).map(|f| f.container.name).collect();
+            survey.sidecars.iter().filter(|f| f.form == form).map(|f| &*f.container.name).collect();
         names.join(", ")
     };
     match survey.classic().next() {
@@ -192,7 +192,7 @@ fn flags(
     if shared {
         flag("--tombstones", RUN_DIR);
         flag("--mains", &survey.mains.len().to_string());
-        flag("--name", main.name);
+        flag("--name", &main.name);
     }
     flag("--message", main.termination_message_path());
     flags
