@@ -13,7 +13,8 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, value::RawValue};
 
 use crate::{
-    plan::{APPLIED_LABEL, Edits, EnvEdit, Install, Plan, ProbeEdit, STATUS, Wrap},
+    catalogue::repository,
+    plan::{APPLIED_LABEL, Edits, EnvEdit, INSTALLER, Install, Plan, ProbeEdit, STATUS, Wrap},
     pod::{Container, Metadata, Pod},
 };
 use edit::Editor;
@@ -55,6 +56,9 @@ pub fn of(pod: &Pod<'_>, plan: &Plan) -> Patch {
         editor.append_missing("/spec/volumes", "name", &names, volumes);
         let names: Vec<_> = pod.spec.init_containers.iter().map(|container| &*container.name).collect();
         editor.append_missing("/spec/initContainers", "name", &names, init_container);
+        if let Some(wanted) = init_container.as_ref().and_then(|wanted| wanted["image"].as_str()) {
+            renew_installer(&mut editor, &pod.spec.init_containers, wanted);
+        }
     }
     for wrap in wraps {
         set_command(&mut editor, &pod.spec.containers[wrap.index], wrap);
@@ -63,6 +67,22 @@ pub fn of(pod: &Pod<'_>, plan: &Plan) -> Patch {
         set_env(&mut editor, &pod.spec.containers[of_one[0].index], of_one);
     }
     editor.finish()
+}
+
+/// A pod made from a patched one brings its installer along, of whatever version that was.
+///
+/// Another repository is left alone, and so is a digest: somebody sends images through a mirror or pins them, between
+/// our two passes even, and would be undone by the second.
+fn renew_installer(editor: &mut Editor, containers: &[Container<'_>], wanted: &str) {
+    let Some(index) = containers.iter().position(|container| container.name == INSTALLER) else { return };
+    let image = containers[index].image.as_deref().unwrap_or_default();
+    let pinned = image.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('@'));
+    if !pinned && repository(image) == repository(wanted) {
+        let path = format!("/spec/initContainers/{index}");
+        editor.guarded(&path, INSTALLER, |editor| {
+            editor.set(format_args!("{path}/image"), Some(image), wanted);
+        });
+    }
 }
 
 fn set_command(editor: &mut Editor, main: &Container<'_>, wrap: &Wrap) {
