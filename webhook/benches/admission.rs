@@ -198,8 +198,8 @@ fn measure(
 }
 
 fn compare(section: &mut Section, sets: &[Set]) {
-    let header = ["connections", "handler", "p50", "p99", "reviews/s", "p50 to blind", "p50 to uid only"];
-    let mut table = Table::new(&header);
+    let mut table =
+        Table::new(&["connections", "handler", "p50", "p99", "reviews/s", "p50 to blind", "p50 to uid only"]);
     for Set { connections, runs } in sets {
         for (place, name) in ["blind", "uid only", "curfew"].into_iter().enumerate() {
             // Only to those before it: a handler is not compared with itself.
