@@ -30,6 +30,13 @@ pub struct Patch {
     operations: usize,
 }
 
+/// An environment variable to add.
+#[derive(Serialize)]
+struct Variable<'a> {
+    name: &'a str,
+    value: &'a str,
+}
+
 /// The operations that carry out a plan. Empty where everything is as planned already.
 ///
 /// `pod` is what is patched, which has to have the containers of the pod that was planned for.
@@ -53,11 +60,11 @@ pub fn of(pod: &Pod<'_>, plan: &Plan) -> Patch {
     }
     if let Some(Install { volumes, init_container }) = install {
         let names: Vec<_> = pod.spec.volumes.iter().map(|volume| &*volume.name).collect();
-        editor.append_missing("/spec/volumes", "name", &names, volumes);
+        editor.append_missing("/spec/volumes", &names, volumes, |volume| volume.name);
         let names: Vec<_> = pod.spec.init_containers.iter().map(|container| &*container.name).collect();
-        editor.append_missing("/spec/initContainers", "name", &names, init_container);
-        if let Some(wanted) = init_container.as_ref().and_then(|wanted| wanted["image"].as_str()) {
-            renew_installer(&mut editor, &pod.spec.init_containers, wanted);
+        editor.append_missing("/spec/initContainers", &names, init_container, |container| container.name);
+        if let Some(wanted) = init_container {
+            renew_installer(&mut editor, &pod.spec.init_containers, &wanted.image);
         }
     }
     for wrap in wraps {
@@ -92,7 +99,7 @@ fn set_command(editor: &mut Editor, main: &Container<'_>, wrap: &Wrap) {
         let own = (!main.command.is_empty()).then_some(&main.command[..]);
         editor.set(format_args!("{path}/command"), own, &command[..]);
         let paths: Vec<_> = main.volume_mounts.iter().map(|mount| &*mount.mount_path).collect();
-        editor.append_missing(&format!("{path}/volumeMounts"), "mountPath", &paths, mounts);
+        editor.append_missing(&format!("{path}/volumeMounts"), &paths, mounts, |mount| mount.mount_path);
         match startup_probe {
             Some(ProbeEdit::Add(probe)) => editor.add(format_args!("{path}/startupProbe"), probe),
             Some(ProbeEdit::Threshold(tries)) => {
@@ -114,7 +121,7 @@ fn set_env(editor: &mut Editor, sidecar: &Container<'_>, variables: &[EnvEdit]) 
         for EnvEdit { name, value, .. } in variables {
             // Of two of the same name the last one holds.
             let Some(place) = names.iter().rposition(|own| own == name) else {
-                missing.push(serde_json::json!({"name": name, "value": value}));
+                missing.push(Variable { name, value });
                 continue;
             };
             let (own, path) = (&sidecar.env[place], format!("{path}/env/{place}"));
@@ -126,7 +133,7 @@ fn set_env(editor: &mut Editor, sidecar: &Container<'_>, variables: &[EnvEdit]) 
                 editor.set(format_args!("{path}/value"), own.value.as_deref(), value.as_str());
             });
         }
-        editor.append_missing(&format!("{path}/env"), "name", &names, &missing);
+        editor.append_missing(&format!("{path}/env"), &names, &missing, |variable| variable.name);
     });
 }
 

@@ -4,6 +4,7 @@
 //! [`Verdict`] comes out. It starts from the pod as its owner wrote it, undoing in its view what an earlier pass of
 //! Curfew did, so a second pass over a patched pod comes to the same plan and nothing is left to patch.
 
+mod added;
 mod deliver;
 mod finish;
 mod key;
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+pub use added::{AddedMount, AddedVolume, EmptyDir, Image, Installer, SecurityContext};
 pub use deliver::{BIN_DIR, BIN_VOLUME, INSTALLER, Install, REAPER, RUN_DIR, RUN_VOLUME, TOKEN_VOLUME};
 pub use finish::ExitCodes;
 pub use key::*;

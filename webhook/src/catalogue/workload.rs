@@ -99,12 +99,13 @@ impl Workload {
                 Some(controller) => controller.kind == *kind,
                 None => kind == "none",
             })
-            && job_name.as_ref().is_none_or(|name| name.is(pod))
             && container.as_ref().is_none_or(|name| pod.spec.containers.iter().any(|c| c.name == *name))
             && image.as_ref().is_none_or(|path| {
                 let images = pod.spec.containers.iter().filter_map(|c| c.image.as_deref());
                 images.into_iter().any(|reference| image::ends_with_path(reference, path))
             })
+            // Last, because regular expressions are dear.
+            && job_name.as_ref().is_none_or(|name| name.is(pod))
     }
 }
 

@@ -6,7 +6,6 @@ use std::{
 };
 
 use serde::{Serialize, Serializer};
-use serde_json::Value;
 
 use super::Patch;
 use crate::pod::Text;
@@ -72,15 +71,14 @@ impl Editor {
     }
 
     /// Appends to the list at `path` the items whose `identity` is none of the `present` ones.
-    pub(super) fn append_missing<'i>(
+    pub(super) fn append_missing<'i, V: Serialize + 'i>(
         &mut self,
         path: &str,
-        identity: &str,
         present: &[&str],
-        items: impl IntoIterator<Item = &'i Value>,
+        items: impl IntoIterator<Item = &'i V>,
+        identity: impl Fn(&'i V) -> &'i str,
     ) {
-        let is_there = |item: &Value| item[identity].as_str().is_some_and(|name| present.contains(&name));
-        let missing: Vec<_> = items.into_iter().filter(|item| !is_there(item)).collect();
+        let missing: Vec<_> = items.into_iter().filter(|item| !present.contains(&identity(item))).collect();
         if !present.is_empty() {
             for item in missing {
                 self.add(format_args!("{path}/-"), item);

@@ -53,7 +53,7 @@ pub(super) fn env(pod: &Pod<'_>, found: &Found<'_>) -> Result<Vec<EnvEdit>, Stri
     }
     let edit = |(name, value): (&String, &String)| EnvEdit {
         index: found.index,
-        container: found.container.name.to_string(),
+        container: str::to_owned(&found.container.name),
         name: name.clone(),
         value: value.clone(),
     };

@@ -133,9 +133,10 @@ impl<'a> Survey<'a> {
                 Form::Classic => "classic",
                 Form::Native => "native",
             };
-            (found.container.name.to_string(), format!("{form} sidecar {}", found.row.name))
+            (str::to_owned(&found.container.name), format!("{form} sidecar {}", found.row.name))
         });
-        let mains = self.mains.iter().map(|(_, container)| (container.name.to_string(), "main".to_owned()));
+        let mains =
+            self.mains.iter().map(|(_, container)| (str::to_owned(&container.name), "main".to_owned()));
         let others =
             self.others.iter().map(|name| ((*name).to_owned(), "neither main nor sidecar".to_owned()));
         sidecars.chain(mains).chain(others).collect()

@@ -1,10 +1,10 @@
 //! The strategy `await`: the main's command runs under the wrapper, which waits for the sidecars and quits them.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::{
-    Edits, ExitCodes, Form, OnTimeout, ProbeEdit, REAPER, RUN_DIR, Survey, Wishes, deliver, prepare, probe,
+    AddedMount, Edits, ExitCodes, Form, OnTimeout, ProbeEdit, REAPER, RUN_DIR, Survey, Wishes, deliver,
+    prepare, probe,
 };
 use crate::{
     config::Settings,
@@ -22,7 +22,7 @@ pub struct Wrap {
     /// The new command; the arguments stay, so `$(VAR)` in them does too.
     pub command: Vec<String>,
     /// Mounts it needs.
-    pub mounts: Vec<Value>,
+    pub mounts: Vec<AddedMount>,
     /// Change to its startup probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub startup_probe: Option<ProbeEdit>,
@@ -44,8 +44,8 @@ pub(super) fn undo(pod: &Pod<'_>) -> Vec<Wrap> {
     wrapped
         .map(|(index, container)| Wrap {
             index,
-            container: container.name.to_string(),
-            command: own_command(container).iter().map(ToString::to_string).collect(),
+            container: str::to_owned(&container.name),
+            command: own_command(container).iter().map(|word| str::to_owned(word)).collect(),
             mounts: Vec::new(),
             startup_probe: None,
         })
@@ -109,11 +109,11 @@ pub(super) fn edits(
         let mut command = vec![REAPER.to_owned(), "await".to_owned()];
         command.extend(flags(pod, survey, wishes, main, shared));
         command.push("--".to_owned());
-        command.extend(own_command(main).iter().map(ToString::to_string));
+        command.extend(own_command(main).iter().map(|word| str::to_owned(word)));
         let probe = if is_wrapped(main) { None } else { probe::edit(main, wishes.ready_timeout.as_std()) };
         edits.wraps.push(Wrap {
             index: *index,
-            container: main.name.to_string(),
+            container: str::to_owned(&main.name),
             command,
             mounts: deliver::mounts(shared),
             startup_probe: probe,
