@@ -117,6 +117,14 @@ mod tests {
     }
 
     #[test]
+    fn takes_whatever_the_webhook_takes() {
+        let lines = include_str!("../../tests/endpoints.txt").lines();
+        for text in lines.filter_map(|line| line.strip_prefix("+ ")) {
+            assert!(text.parse::<Endpoint>().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
     fn a_method_in_front_wins() {
         let url = "http://127.0.0.1:1/a?b=c";
         let plain: Endpoint = url.parse().expect(url);

@@ -6,12 +6,11 @@ mod webhook;
 pub use webhook::Webhook;
 
 use axum::http::StatusCode;
-use json_patch::Patch;
 use serde_json::Value;
 
 use crate::{
     config::Config,
-    patch,
+    patch::{self, Patch},
     plan::{self, Context, Namespace, Plan, Verdict},
     pod::Pod,
     serve::{Answer, Facts},
@@ -42,13 +41,19 @@ pub enum Outcome {
     Failed(String),
 }
 
+/// An [`Outcome`] before its patch is applied to anything.
+enum Decision {
+    Untouched(&'static str),
+    Planned(Box<Plan>, Patch),
+}
+
 impl Engine {
     /// An engine for this configuration.
     pub fn new(config: Config) -> Self {
         Self { config }
     }
 
-    /// Plans and patches one raw pod; `strategy` beats every annotation.
+    /// Plans and patches one raw pod, and applies the patch; `strategy` beats every annotation.
     ///
     /// `template_of` is the pod as its controller would make it, where `raw` is only its template.
     pub fn decide(
@@ -58,50 +63,68 @@ impl Engine {
         namespace: &Namespace,
         strategy: Option<plan::Wish>,
     ) -> Outcome {
-        let Config { settings, catalogue } = &self.config;
-        let verdict = match Pod::read(template_of.unwrap_or(&raw)) {
-            Ok(pod) => plan::plan(&pod, Context { namespace, catalogue, settings, strategy }),
-            Err(error) => return Outcome::Failed(format!("the pod cannot be read: {error}")),
-        };
-        let plan = match verdict {
-            Verdict::Untouched(reason) => return Outcome::Untouched(reason),
-            Verdict::Planned(plan) => plan,
-        };
-        let patch = patch::of(&raw, &plan);
-        match patch::checked(raw, &patch) {
-            Ok(patched) => Outcome::Planned { plan, patch, patched },
-            Err(error) => Outcome::Failed(format!("the patch does not apply: {error}")),
+        let (template, pod) = (raw.to_string(), template_of.map(Value::to_string));
+        let decision = Pod::read(&template).and_then(|template| match &pod {
+            Some(pod) => Ok(self.judge(&Pod::read(pod)?, &template, namespace, strategy)),
+            None => Ok(self.judge(&template, &template, namespace, strategy)),
+        });
+        match decision {
+            Ok(Decision::Untouched(reason)) => Outcome::Untouched(reason),
+            Ok(Decision::Planned(plan, patch)) => match patch.applied(raw) {
+                Ok(patched) => Outcome::Planned { plan, patch, patched },
+                Err(error) => Outcome::Failed(format!("the patch does not apply: {error}")),
+            },
+            Err(error) => Outcome::Failed(unreadable(&error)),
         }
     }
 
     /// Answers one review of a pod whose namespace has no defaults.
     pub fn review(&self, body: &[u8]) -> Answer {
         match Review::read(body) {
-            Ok(review) => self.answer(review, &Namespace::default()),
+            Ok(review) => self.answer(&review, &Namespace::default()),
             Err(error) => refuse(&error),
         }
     }
 
-    fn answer(&self, mut review: Review, namespace: &Namespace) -> Answer {
-        let (response, facts) = self.respond(&mut review.request, namespace);
-        Answer { status: StatusCode::OK, body: review.answer(&response), facts }
+    /// What is done about `pod`, as a patch against `raw`: itself, or the template it comes from.
+    fn judge(
+        &self,
+        pod: &Pod<'_>,
+        raw: &Pod<'_>,
+        namespace: &Namespace,
+        strategy: Option<plan::Wish>,
+    ) -> Decision {
+        let Config { settings, catalogue } = &self.config;
+        match plan::plan(pod, Context { namespace, catalogue, settings, strategy }) {
+            Verdict::Untouched(reason) => Decision::Untouched(reason),
+            Verdict::Planned(plan) => {
+                let patch = patch::of(raw, &plan);
+                Decision::Planned(plan, patch)
+            }
+        }
     }
 
-    fn respond(&self, request: &mut Request, namespace: &Namespace) -> (Response, Option<Facts>) {
+    fn answer(&self, review: &Review<'_>, namespace: &Namespace) -> Answer {
+        let (response, facts) = self.respond(&review.request, namespace);
+        Answer { status: StatusCode::OK, body: review.answer(&response), facts: Some(facts) }
+    }
+
+    fn respond<'r>(&self, request: &'r Request<'_>, namespace: &Namespace) -> (Response<'r>, Facts) {
         let response = Response::admit(&request.uid);
         if let Some(reason) = request.not_ours() {
-            return (
-                response.warn(&[format!("curfew: {reason}; admitted unchanged")]),
-                Some(facts("skipped")),
-            );
+            return (response.warn(&[format!("curfew: {reason}; admitted unchanged")]), facts("skipped"));
         }
-        match self.decide(request.object.take(), None, namespace, None) {
-            Outcome::Untouched(_) => (response, Some(facts("skipped"))),
-            Outcome::Failed(reason) => {
+        let pod = match &request.pod {
+            Ok(pod) => pod,
+            Err(error) => {
+                let reason = unreadable(error);
                 tracing::warn!(uid = %request.uid, namespace = %request.namespace, %reason, "admitted unchanged");
-                (response.warn(&[format!("curfew: {reason}; admitted unchanged")]), Some(facts("failed")))
+                return (response.warn(&[format!("curfew: {reason}; admitted unchanged")]), facts("failed"));
             }
-            Outcome::Planned { plan, patch, .. } => {
+        };
+        match self.judge(pod, pod, namespace, None) {
+            Decision::Untouched(_) => (response, facts("skipped")),
+            Decision::Planned(plan, patch) => {
                 tracing::debug!(
                     uid = %request.uid,
                     namespace = %request.namespace,
@@ -114,17 +137,13 @@ impl Engine {
                 let audit =
                     [("strategy", plan.strategy.name().to_owned()), ("workload", plan.workload.clone())];
                 let response = response.warn(&plan.warnings).audit(audit);
-                let (response, patch_bytes) = match patch.is_empty() {
-                    true => (response, 0),
-                    false => response.patch(&patch),
+                let (response, outcome, patch_bytes) = match patch.is_empty() {
+                    true => (response, "unchanged", 0),
+                    false => (response.patch(patch.json()), "patched", patch.json().len()),
                 };
-                let facts = Facts {
-                    workload: plan.workload.clone().into(),
-                    strategy: plan.strategy.name(),
-                    outcome: if patch_bytes > 0 { "patched" } else { "unchanged" },
-                    patch_bytes,
-                };
-                (response, Some(facts))
+                let strategy = plan.strategy.name();
+                let facts = Facts { workload: plan.workload.into(), strategy, outcome, patch_bytes };
+                (response, facts)
             }
         }
     }
@@ -133,6 +152,12 @@ impl Engine {
 /// What a body that holds no review is answered with.
 fn refuse(error: &ReviewError) -> Answer {
     Answer { status: StatusCode::BAD_REQUEST, body: format!("{error}\n").into_bytes(), facts: None }
+}
+
+/// Without line and column: they are of a text nobody sees.
+fn unreadable(error: &serde_json::Error) -> String {
+    let (text, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
+    format!("the pod cannot be read: {}", text.strip_suffix(&place).unwrap_or(&text))
 }
 
 /// Facts about a pod no plan was made for.

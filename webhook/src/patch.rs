@@ -1,77 +1,180 @@
-//! A plan as RFC 6902 operations against the raw object.
+//! A plan as RFC 6902 operations against the pod's JSON.
 //!
-//! A patch that does not apply denies the pod even under `failurePolicy: Ignore`. So operations are minimal, written
-//! against the raw JSON and never against a typed round trip, each `test` only asks for the name of an array
-//! element about to be edited, and [`checked`] applies the whole patch before it is answered.
+//! A patch that does not apply denies the pod even under `failurePolicy: Ignore`. So operations are minimal, each
+//! `test` only asks for the name of an array element about to be edited, and every place an operation names is one
+//! the view has seen: a parent that is there and of the right type, an index within its list, a member that is
+//! there where it is replaced or removed. The offline commands, which have the pod's tree at hand, apply the patch as
+//! well ([`Patch::applied`]), and so do the tests, to whatever JSON they can think of.
 
 mod edit;
 
-use json_patch::{Patch, PatchError};
-use serde_json::{Value, json};
+use json_patch::PatchError;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, value::RawValue};
 
-use crate::plan::{APPLIED_LABEL, Edits, Install, Plan, ProbeEdit, STATUS, Wrap};
+use crate::{
+    catalogue::repository,
+    plan::{APPLIED_LABEL, Edits, EnvEdit, INSTALLER, Install, Plan, ProbeEdit, STATUS, Wrap},
+    pod::{Container, Metadata, Pod},
+};
 use edit::Editor;
 
 /// Total size of an object's annotations the API server takes, in bytes: keys and values (`apimachinery`,
 /// `TotalAnnotationSizeLimitB`).
 const ANNOTATIONS_LIMIT: usize = 256 * 1024;
 
+/// Operations, as the JSON that goes out.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Patch {
+    json: String,
+    operations: usize,
+}
+
+/// An environment variable to add.
+#[derive(Serialize)]
+struct Variable<'a> {
+    name: &'a str,
+    value: &'a str,
+}
+
 /// The operations that carry out a plan. Empty where everything is as planned already.
-pub fn of(raw: &Value, plan: &Plan) -> Patch {
-    let mut editor = Editor::new(raw);
+///
+/// `pod` is what is patched, which has to have the containers of the pod that was planned for.
+pub fn of(pod: &Pod<'_>, plan: &Plan) -> Patch {
+    let mut editor = Editor::default();
     let Edits { annotations, remove_annotations, env, wraps, install } = &plan.edits;
 
-    editor.set_entries("labels", [(APPLIED_LABEL, plan.strategy.name())]);
+    let Metadata { is_there, labels, annotations: present, .. } = &pod.metadata;
+    if !is_there {
+        editor.add(format_args!("/metadata"), &serde_json::Map::new());
+    }
+    editor.set_entries("labels", labels, &[(APPLIED_LABEL, plan.strategy.name())]);
     let status = plan.status();
     let mut entries: Vec<_> = annotations.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     entries.push((STATUS, &status));
-    if fits(raw, &entries) {
-        editor.set_entries("annotations", entries);
+    if fits(&pod.metadata, &entries) {
+        editor.set_entries("annotations", present, &entries);
     }
     for key in remove_annotations {
-        editor.remove_entry("annotations", key);
+        editor.remove_entry("annotations", present, key);
     }
     if let Some(Install { volumes, init_container }) = install {
-        editor.append_missing("/spec", "volumes", "name", volumes);
-        editor.append_missing("/spec", "initContainers", "name", init_container);
+        let names: Vec<_> = pod.spec.volumes.iter().map(|volume| &*volume.name).collect();
+        editor.append_missing("/spec/volumes", &names, volumes, |volume| volume.name);
+        let names: Vec<_> = pod.spec.init_containers.iter().map(|container| &*container.name).collect();
+        editor.append_missing("/spec/initContainers", &names, init_container, |container| container.name);
+        if let Some(wanted) = init_container {
+            renew_installer(&mut editor, &pod.spec.init_containers, &wanted.image);
+        }
     }
-    for Wrap { index, container, command, mounts, startup_probe } in wraps {
-        let path = format!("/spec/containers/{index}");
-        editor.guarded(&path, container, |editor| {
-            editor.set(&path, "command", json!(command));
-            editor.append_missing(&path, "volumeMounts", "mountPath", mounts);
-            match startup_probe {
-                Some(ProbeEdit::Add(probe)) => editor.set(&path, "startupProbe", probe.clone()),
-                Some(ProbeEdit::Threshold(tries)) => {
-                    editor.set(&format!("{path}/startupProbe"), "failureThreshold", json!(tries));
-                }
-                None => {}
-            }
-        });
+    for wrap in wraps {
+        set_command(&mut editor, &pod.spec.containers[wrap.index], wrap);
     }
     for of_one in env.chunk_by(|a, b| a.index == b.index) {
-        let path = format!("/spec/containers/{}", of_one[0].index);
-        editor.guarded(&path, &of_one[0].container, |editor| {
-            editor.set_env(&path, of_one.iter().map(|variable| (&*variable.name, &*variable.value)));
-        });
+        set_env(&mut editor, &pod.spec.containers[of_one[0].index], of_one);
     }
     editor.finish()
 }
 
-/// Applies a patch to the raw object.
+/// A pod made from a patched one brings its installer along, of whatever version that was.
 ///
-/// # Errors
-/// It does not apply: it must not be answered then.
-pub fn checked(mut raw: Value, patch: &Patch) -> Result<Value, PatchError> {
-    json_patch::patch(&mut raw, patch)?;
-    Ok(raw)
+/// Another repository is left alone, and so is a digest: somebody sends images through a mirror or pins them, between
+/// our two passes even, and would be undone by the second.
+fn renew_installer(editor: &mut Editor, containers: &[Container<'_>], wanted: &str) {
+    let Some(index) = containers.iter().position(|container| container.name == INSTALLER) else { return };
+    let image = containers[index].image.as_deref().unwrap_or_default();
+    let pinned = image.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('@'));
+    if !pinned && repository(image) == repository(wanted) {
+        let path = format!("/spec/initContainers/{index}");
+        editor.guarded(&path, INSTALLER, |editor| {
+            editor.set(format_args!("{path}/image"), Some(image), wanted);
+        });
+    }
+}
+
+fn set_command(editor: &mut Editor, main: &Container<'_>, wrap: &Wrap) {
+    let Wrap { index, container, command, mounts, startup_probe } = wrap;
+    let path = format!("/spec/containers/{index}");
+    editor.guarded(&path, container, |editor| {
+        let own = (!main.command.is_empty()).then_some(&main.command[..]);
+        editor.set(format_args!("{path}/command"), own, &command[..]);
+        let paths: Vec<_> = main.volume_mounts.iter().map(|mount| &*mount.mount_path).collect();
+        editor.append_missing(&format!("{path}/volumeMounts"), &paths, mounts, |mount| mount.mount_path);
+        match startup_probe {
+            Some(ProbeEdit::Add(probe)) => editor.add(format_args!("{path}/startupProbe"), probe),
+            Some(ProbeEdit::Threshold(tries)) => {
+                let own = main.startup_probe.and_then(|probe| probe.fields()).unwrap_or_default();
+                let own = own.0.get("failureThreshold");
+                editor.set(format_args!("{path}/startupProbe/failureThreshold"), own, tries);
+            }
+            None => {}
+        }
+    });
+}
+
+/// Those the container does not have come in one go, because a list that is not there yet can be added only once.
+fn set_env(editor: &mut Editor, sidecar: &Container<'_>, variables: &[EnvEdit]) {
+    let path = format!("/spec/containers/{}", variables[0].index);
+    editor.guarded(&path, &sidecar.name, |editor| {
+        let names: Vec<_> = sidecar.env.iter().map(|variable| &*variable.name).collect();
+        let mut missing = Vec::new();
+        for EnvEdit { name, value, .. } in variables {
+            // Of two of the same name the last one holds.
+            let Some(place) = names.iter().rposition(|own| own == name) else {
+                missing.push(Variable { name, value });
+                continue;
+            };
+            let (own, path) = (&sidecar.env[place], format!("{path}/env/{place}"));
+            editor.guarded(&path, name, |editor| {
+                // `value` and `valueFrom` exclude each other.
+                if own.value_from.is_some() {
+                    editor.remove(format_args!("{path}/valueFrom"));
+                }
+                editor.set(format_args!("{path}/value"), own.value.as_deref(), value.as_str());
+            });
+        }
+        editor.append_missing(&format!("{path}/env"), &names, &missing, |variable| variable.name);
+    });
 }
 
 /// Whether the pod's annotations still fit with these among them: better a pod without a status than none.
-fn fits(raw: &Value, added: &[(&str, &str)]) -> bool {
-    let present = raw.pointer("/metadata/annotations").and_then(Value::as_object);
-    let present =
-        present.into_iter().flatten().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len));
+fn fits(metadata: &Metadata<'_>, added: &[(&str, &str)]) -> bool {
+    let present = metadata.annotations.iter().map(|(key, value)| key.len() + value.len());
     let added = added.iter().map(|(key, value)| key.len() + value.len());
     present.chain(added).sum::<usize>() <= ANNOTATIONS_LIMIT
+}
+
+impl Patch {
+    /// The list of operations.
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.operations
+    }
+
+    /// There is none.
+    pub fn is_empty(&self) -> bool {
+        self.operations == 0
+    }
+
+    /// A pod with them applied.
+    ///
+    /// # Errors
+    /// They do not apply, which is a mistake in this module.
+    pub fn applied(&self, mut raw: Value) -> Result<Value, PatchError> {
+        let patch: json_patch::Patch = serde_json::from_str(&self.json).unwrap_or_default();
+        json_patch::patch(&mut raw, &patch)?;
+        Ok(raw)
+    }
+}
+
+impl Serialize for Patch {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serde_json::from_str::<&RawValue>(&self.json)
+            .map_err(serde::ser::Error::custom)?
+            .serialize(serializer)
+    }
 }

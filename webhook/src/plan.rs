@@ -4,6 +4,7 @@
 //! [`Verdict`] comes out. It starts from the pod as its owner wrote it, undoing in its view what an earlier pass of
 //! Curfew did, so a second pass over a patched pod comes to the same plan and nothing is left to patch.
 
+mod added;
 mod deliver;
 mod finish;
 mod key;
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+pub use added::{AddedMount, AddedVolume, EmptyDir, Image, Installer, SecurityContext};
 pub use deliver::{BIN_DIR, BIN_VOLUME, INSTALLER, Install, REAPER, RUN_DIR, RUN_VOLUME, TOKEN_VOLUME};
 pub use finish::ExitCodes;
 pub use key::*;
@@ -111,7 +113,7 @@ pub fn plan(pod: &Pod<'_>, context: Context<'_>) -> Verdict {
     if pod.restart_policy() == "Always" {
         return Verdict::Untouched("its restart policy is Always: what never ends needs no curfew");
     }
-    if pod.metadata.labels.get(INJECT_LABEL) == Some(&"disabled") {
+    if pod.metadata.label(INJECT_LABEL) == Some("disabled") {
         return Verdict::Untouched("its label curfew.dev/inject is disabled");
     }
     let wishes = Wishes::read(pod, context);

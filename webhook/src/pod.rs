@@ -1,14 +1,21 @@
-//! A read-only view of a pod: the fields decisions are made of, borrowed from the raw JSON.
+//! A read-only view of a pod: the fields decisions are made of, borrowed from the JSON text in one pass.
 //!
-//! The raw object stays the truth: patches are written against it, never against this view, so fields this
-//! view does not know survive. What the API server defaults may be missing here, because `curfew inject`
-//! reads what people write; the accessors fill in the same defaults.
+//! The text stays the truth: patches are written against it, never as a typed round trip, so fields this view does
+//! not know survive. The view is strict about everything a patch leads through (lists are lists, objects are
+//! objects, containers have names): what it holds is what operations may rely on. What the API server defaults may
+//! be missing here, because `curfew inject` reads what people write; the accessors fill in the same defaults.
 
+mod object;
+mod probe;
 mod quantity;
+mod text;
 mod view;
 
+pub(crate) use object::Object;
+pub use probe::{Probe, ProbeFields};
 pub use quantity::Quantity;
+pub use text::Text;
 pub use view::{
-    Container, ContainerPort, EnvVar, Metadata, Os, OwnerReference, Pod, PodSecurityContext, PodSpec, Probe,
+    Container, ContainerPort, EnvVar, Metadata, Os, OwnerReference, Pod, PodSecurityContext, PodSpec,
     RestartRule, RestartRuleExitCodes, Volume, VolumeMount,
 };

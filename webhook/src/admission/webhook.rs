@@ -34,7 +34,7 @@ impl Admit for Webhook {
                 Some(namespaces) => namespaces.get(&review.request.namespace).await,
                 None => Namespace::default(),
             };
-            self.engine.answer(review, &namespace)
+            self.engine.answer(&review, &namespace)
         }
         .boxed()
     }

@@ -119,6 +119,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_taken_is_what_the_wrapper_takes_too() {
+        for line in include_str!("../../../tests/endpoints.txt").lines().filter(|line| !line.starts_with('#'))
+        {
+            let (sign, text) = line.split_once(' ').expect(line);
+            assert_eq!(text.parse::<Endpoint>().is_ok(), sign == "+", "{text}");
+        }
+    }
+
+    #[test]
     fn everything_else_is_refused_with_its_reason() {
         let refused = |text: &str| text.parse::<Endpoint>().expect_err(text);
         for text in [

@@ -98,9 +98,21 @@ impl Rows {
 /// # Errors
 /// The text is no YAML list at all.
 pub fn user_rows(text: &str) -> Result<(Vec<Sidecar>, Vec<BrokenRow>), String> {
-    let sidecars = serde_saphyr::from_str(text).map_err(|error| error.without_snippet().to_string())?;
+    let sidecars = serde_saphyr::from_str_with_options(text, of_anybody())
+        .map_err(|error| error.without_snippet().to_string())?;
     let (sidecars, _, broken) = Rows { sidecars, workloads: Vec::new() }.read();
     Ok((sidecars, broken))
+}
+
+/// What an annotation, which anybody may write, can cost. A row has some thirty nodes; aliases are rare.
+fn of_anybody() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_events: 20_000, max_nodes: 10_000, max_depth: 16, max_documents: 1, max_anchors: 100,
+            max_aliases: 100, max_recorded_anchor_events: 10_000, max_merge_keys: 100,
+        },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000 },
+    }
 }
 
 fn each<T: DeserializeOwned>(
@@ -257,6 +269,23 @@ mod tests {
     fn text_that_is_no_list_is_an_error_with_its_place() {
         assert!(user_rows("name: linkerd").is_err());
         assert!(user_rows("- [").is_err());
+    }
+
+    #[test]
+    fn an_annotation_that_multiplies_itself_is_refused_at_once() {
+        let mut bomb = "- &a0 {name: a, containers: [a]}\n".to_owned();
+        for level in 1..9 {
+            let below = format!("*a{}, ", level - 1).repeat(10);
+            bomb.push_str(&format!("- &a{level} [{below}]\n"));
+        }
+        for text in [bomb, "- {name: a, containers: [a]}\n".repeat(9000), format!("- {}", "[".repeat(200))] {
+            let start = std::time::Instant::now();
+            assert!(user_rows(&text).is_err());
+            assert!(start.elapsed().as_millis() < 500, "{:?}", start.elapsed());
+        }
+        let shared =
+            "- {name: a, containers: &names [a, b], evidence: [image: x]}\n- {name: b, containers: *names}";
+        assert_eq!(user_rows(shared).expect("a list").0.len(), 2);
     }
 
     #[test]

@@ -131,7 +131,7 @@ impl Sidecar {
 
     /// Whether a container has this sidecar's name, proven or not.
     pub fn has_name(&self, container: &Container<'_>) -> bool {
-        self.containers.is_empty() || self.containers.iter().any(|name| name == container.name)
+        self.containers.is_empty() || self.containers.iter().any(|name| container.name == *name)
     }
 
     /// The endpoints with the ports this pod gives them. A port that is switched off (0) has none.
@@ -154,15 +154,17 @@ impl Sidecar {
 impl Evidence {
     fn holds(&self, container: &Container<'_>, pod: &Pod<'_>) -> bool {
         match self {
-            Self::Image(path) => container.image.is_some_and(|image| image::ends_with_path(image, path)),
-            Self::Env(name) => container.env.iter().any(|var| var.name == name),
+            Self::Image(path) => {
+                container.image.as_deref().is_some_and(|image| image::ends_with_path(image, path))
+            }
+            Self::Env(name) => container.env.iter().any(|var| var.name == *name),
             Self::Args(prefix) => {
-                container.args.len() >= prefix.len() && container.args.iter().zip(prefix).all(|(a, b)| a == b)
+                container.args.len() >= prefix.len()
+                    && container.args.iter().zip(prefix).all(|(a, b)| *a == *b)
             }
             Self::NamedBy(annotation) => pod
                 .metadata
-                .annotations
-                .get(annotation.as_str())
+                .annotation(annotation)
                 .is_some_and(|text| text.contains(&format!("\"{}\"", container.name))),
         }
     }
@@ -184,20 +186,19 @@ impl PortSource {
         let last_number = |text: &str| text.rsplit(':').next().and_then(|number| number.trim().parse().ok());
         match self {
             Self::Env(name) => container.env_value(name).and_then(last_number),
-            Self::ContainerPort(name) => {
-                container.ports.iter().find(|port| port.name == Some(name)).map(|port| port.container_port)
-            }
-            Self::Annotation(key) => {
-                pod.metadata.annotations.get(key.as_str()).copied().and_then(last_number)
-            }
+            Self::ContainerPort(name) => container
+                .ports
+                .iter()
+                .find(|port| port.name.as_deref() == Some(name))
+                .map(|port| port.container_port),
+            Self::Annotation(key) => pod.metadata.annotation(key).and_then(last_number),
             Self::EnvJson { env, field } => {
                 let object: serde_json::Value = serde_json::from_str(container.env_value(env)?).ok()?;
                 object.get(field)?.as_u64()?.try_into().ok()
             }
             Self::Probe(path) => container
                 .probes()
-                .find(|probe| probe.http_path() == Some(path))
-                .and_then(|probe| probe.http_port())
+                .find_map(|probe| probe.http_port(path))
                 .and_then(|port| port.try_into().ok()),
         }
     }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::image;
-use crate::pod::Pod;
+use crate::pod::{Pod, Text};
 
 /// Who made a pod, and what follows from that.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -96,23 +96,24 @@ impl Workload {
         all(labels, &pod.metadata.labels)
             && all(annotations, &pod.metadata.annotations)
             && owner.as_ref().is_none_or(|kind| match pod.controller() {
-                Some(controller) => controller.kind == kind,
+                Some(controller) => controller.kind == *kind,
                 None => kind == "none",
             })
-            && job_name.as_ref().is_none_or(|name| name.is(pod))
-            && container.as_ref().is_none_or(|name| pod.spec.containers.iter().any(|c| c.name == name))
+            && container.as_ref().is_none_or(|name| pod.spec.containers.iter().any(|c| c.name == *name))
             && image.as_ref().is_none_or(|path| {
-                let images = pod.spec.containers.iter().filter_map(|c| c.image);
+                let images = pod.spec.containers.iter().filter_map(|c| c.image.as_deref());
                 images.into_iter().any(|reference| image::ends_with_path(reference, path))
             })
+            // Last, because regular expressions are dear.
+            && job_name.as_ref().is_none_or(|name| name.is(pod))
     }
 }
 
 /// Every wanted pair is there; `*` wants any value.
-fn all(wanted: &BTreeMap<String, String>, present: &BTreeMap<&str, &str>) -> bool {
+fn all(wanted: &BTreeMap<String, String>, present: &BTreeMap<Text<'_>, Text<'_>>) -> bool {
     wanted
         .iter()
-        .all(|(key, value)| present.get(key.as_str()).is_some_and(|found| value == "*" || value == found))
+        .all(|(key, value)| present.get(key.as_str()).is_some_and(|found| value == "*" || *found == *value))
 }
 
 // === impl JobName ===
@@ -120,8 +121,8 @@ fn all(wanted: &BTreeMap<String, String>, present: &BTreeMap<&str, &str>) -> boo
 impl JobName {
     fn is(&self, pod: &Pod<'_>) -> bool {
         let prefix = match &self.after {
-            Some(label) => match pod.metadata.labels.get(label.as_str()) {
-                Some(value) => *value,
+            Some(label) => match pod.metadata.label(label) {
+                Some(value) => value,
                 None => return false,
             },
             None => "",
@@ -161,15 +162,15 @@ impl From<Pattern> for String {
 impl Wrapper {
     /// Whether a container runs this program: as its command, as the first word of a shell's script, or as a word
     /// the script is given to run (`sh -c CHECK sh FILE scuttle k6 …`, as k6-operator writes it).
-    pub fn wraps(&self, command: &[&str], args: &[&str]) -> bool {
-        let words: Vec<&str> = command.iter().chain(args).copied().collect();
+    pub fn wraps(&self, command: &[Text<'_>], args: &[Text<'_>]) -> bool {
         let is_it = |word: &str| word.rsplit('/').next() == Some(self.program.as_str());
-        match words[..] {
-            [shell, "-c", script, ref rest @ ..] if shell.ends_with("sh") => {
-                script.split_whitespace().next().is_some_and(is_it) || rest.iter().copied().any(is_it)
+        let mut words = command.iter().chain(args).map(|word| &**word);
+        match words.next() {
+            Some(shell) if shell.ends_with("sh") && words.next() == Some("-c") => {
+                let script = words.next().and_then(|script| script.split_whitespace().next());
+                script.into_iter().chain(words).any(is_it)
             }
-            [first, ..] => is_it(first),
-            [] => false,
+            first => first.is_some_and(is_it),
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::added::{AddedMount, AddedVolume, Image, Installer, SecurityContext};
 use crate::{
     config::{Delivery, Settings},
     pod::{Container, Pod, Quantity, VolumeMount},
@@ -34,9 +35,9 @@ const USER: i64 = 65532;
 #[serde(rename_all = "camelCase")]
 pub struct Install {
     /// Volumes.
-    pub volumes: Vec<Value>,
+    pub volumes: Vec<AddedVolume>,
     /// The init container that copies it; absent where an image volume brings it.
-    pub init_container: Option<Value>,
+    pub init_container: Option<Installer>,
 }
 
 /// Plans the delivery. `shared`: mains need a common folder.
@@ -50,28 +51,28 @@ pub(super) fn install(
     let mut volumes = Vec::new();
     let init_container = match reaper.delivery {
         Delivery::ImageVolume => {
-            let image = json!({"reference": reaper.image, "pullPolicy": reaper.image_pull_policy});
-            volumes.push(json!({"name": BIN_VOLUME, "image": image}));
+            let image = Image { reference: reaper.image.clone(), pull_policy: reaper.image_pull_policy };
+            volumes.push(AddedVolume { name: BIN_VOLUME, empty_dir: None, image: Some(image) });
             None
         }
         Delivery::InitContainer => {
-            // The binary is under half a MiB; whoever fills the volume is evicted, not the node.
-            volumes.push(json!({"name": BIN_VOLUME, "emptyDir": {"sizeLimit": "2Mi"}}));
-            volumes.push(json!({"name": TOKEN_VOLUME, "emptyDir": {"sizeLimit": "1Mi"}}));
+            // The binary is under half a MiB.
+            volumes.push(AddedVolume::empty(BIN_VOLUME, "2Mi"));
+            volumes.push(AddedVolume::empty(TOKEN_VOLUME, "1Mi"));
             Some(installer(pod, mains, settings))
         }
     };
     if shared {
-        volumes.push(json!({"name": RUN_VOLUME, "emptyDir": {"sizeLimit": "1Mi"}}));
+        volumes.push(AddedVolume::empty(RUN_VOLUME, "1Mi"));
     }
     Install { volumes, init_container }
 }
 
 /// Mounts a main needs.
-pub(super) fn mounts(shared: bool) -> Vec<Value> {
-    let mut mounts = vec![json!({"name": BIN_VOLUME, "mountPath": BIN_DIR, "readOnly": true})];
+pub(super) fn mounts(shared: bool) -> Vec<AddedMount> {
+    let mut mounts = vec![AddedMount { name: BIN_VOLUME, mount_path: BIN_DIR, read_only: true }];
     if shared {
-        mounts.push(json!({"name": RUN_VOLUME, "mountPath": RUN_DIR}));
+        mounts.push(AddedMount { name: RUN_VOLUME, mount_path: RUN_DIR, read_only: false });
     }
     mounts
 }
@@ -79,10 +80,10 @@ pub(super) fn mounts(shared: bool) -> Vec<Value> {
 /// Why the wrapper cannot come into the pod, if so: something else stands in its place.
 pub(super) fn conflict(pod: &Pod<'_>, mains: &[(usize, &Container<'_>)]) -> Option<String> {
     let mounts =
-        mains.iter().flat_map(|(_, main)| main.volume_mounts.iter().map(move |mount| (main.name, mount)));
-    let own_mount = |mount: &VolumeMount<'_>| [BIN_VOLUME, RUN_VOLUME].contains(&mount.name);
+        mains.iter().flat_map(|(_, main)| main.volume_mounts.iter().map(move |mount| (&main.name, mount)));
+    let own_mount = |mount: &VolumeMount<'_>| [BIN_VOLUME, RUN_VOLUME].contains(&&*mount.name);
     if let Some((main, mount)) =
-        mounts.into_iter().find(|(_, m)| !own_mount(m) && is_in_the_way(m.mount_path))
+        mounts.into_iter().find(|(_, m)| !own_mount(m) && is_in_the_way(&m.mount_path))
     {
         return Some(format!("container {main} has mounted its own volume at {}; move it", mount.mount_path));
     }
@@ -92,8 +93,8 @@ pub(super) fn conflict(pod: &Pod<'_>, mains: &[(usize, &Container<'_>)]) -> Opti
         return Some(format!("container name {INSTALLER} is taken; rename it"));
     }
     let ours = pod.spec.init_containers.iter().any(is_installer)
-        || mains.iter().any(|(_, main)| main.command.first() == Some(&REAPER));
-    let taken = pod.spec.volumes.iter().find(|v| [BIN_VOLUME, RUN_VOLUME, TOKEN_VOLUME].contains(&v.name));
+        || mains.iter().any(|(_, main)| main.command.first().is_some_and(|word| *word == REAPER));
+    let taken = pod.spec.volumes.iter().find(|v| [BIN_VOLUME, RUN_VOLUME, TOKEN_VOLUME].contains(&&*v.name));
     taken.filter(|_| !ours).map(|volume| format!("volume name {} is taken; rename it", volume.name))
 }
 
@@ -107,42 +108,23 @@ fn is_installer(container: &Container<'_>) -> bool {
     container.command == [IN_IMAGE, "install", BIN_DIR]
 }
 
-fn installer(pod: &Pod<'_>, mains: &[(usize, &Container<'_>)], settings: &Settings) -> Value {
-    let mut container = Map::new();
-    let mut set = |key: &str, value: Value| container.insert(key.to_owned(), value);
-    set("name", json!(INSTALLER));
-    set("image", json!(settings.reaper.image));
-    set("imagePullPolicy", json!(settings.reaper.image_pull_policy));
-    set("command", json!([IN_IMAGE, "install", BIN_DIR]));
-    if let Some(resources) = resources(mains, settings) {
-        set("resources", resources);
-    }
-    set("securityContext", security_context(pod));
-    set("terminationMessagePolicy", json!("FallbackToLogsOnError"));
-    set(
-        "volumeMounts",
-        json!([
-            {"name": BIN_VOLUME, "mountPath": BIN_DIR},
+fn installer(pod: &Pod<'_>, mains: &[(usize, &Container<'_>)], settings: &Settings) -> Installer {
+    // The user is the image's own (OpenShift assigns one), unless the pod forces root on it.
+    let root = pod.spec.security_context.run_as_user == Some(0);
+    Installer {
+        name: INSTALLER,
+        image: settings.reaper.image.clone(),
+        image_pull_policy: settings.reaper.image_pull_policy,
+        command: [IN_IMAGE, "install", BIN_DIR],
+        resources: resources(mains, settings),
+        security_context: SecurityContext::restricted(root.then_some(USER)),
+        termination_message_policy: "FallbackToLogsOnError",
+        volume_mounts: [
+            AddedMount { name: BIN_VOLUME, mount_path: BIN_DIR, read_only: false },
             // The API server mounts a token wherever nothing is mounted yet.
-            {"name": TOKEN_VOLUME, "mountPath": TOKEN_PATH, "readOnly": true},
-        ]),
-    );
-    Value::Object(container)
-}
-
-/// Pod Security `restricted`. The user is the image's own (OpenShift assigns one), unless the pod forces root on it.
-fn security_context(pod: &Pod<'_>) -> Value {
-    let mut context = json!({
-        "allowPrivilegeEscalation": false,
-        "capabilities": {"drop": ["ALL"]},
-        "readOnlyRootFilesystem": true,
-        "runAsNonRoot": true,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    });
-    if pod.spec.security_context.run_as_user == Some(0) {
-        context["runAsUser"] = json!(USER);
+            AddedMount { name: TOKEN_VOLUME, mount_path: TOKEN_PATH, read_only: true },
+        ],
     }
-    context
 }
 
 /// Those of the largest main: an init container's request is a maximum over the pod, not a summand, so this asks
@@ -158,12 +140,12 @@ fn resources(mains: &[(usize, &Container<'_>)], settings: &Settings) -> Option<V
             .next()
     };
     let with_size = mains.iter().filter_map(|(_, main)| {
-        let resources = main.resources.as_ref().filter(|r| r.as_object().is_some_and(|r| !r.is_empty()))?;
-        Some(((size(resources, "memory"), size(resources, "cpu")), resources))
+        let resources = main.resources()?;
+        Some(((size(&resources, "memory"), size(&resources, "cpu")), resources))
     });
     with_size
         .reduce(|largest, next| if next.0 > largest.0 { next } else { largest })
-        .map(|(_, resources)| compute_only(resources))
+        .map(|(_, resources)| compute_only(&resources))
 }
 
 /// Without devices, huge pages and claims: copying a file needs none.

@@ -11,7 +11,7 @@ pub struct ExitCodes([bool; 256]);
 impl ExitCodes {
     /// Under a pod's restart policy, which a container's own replaces, and its rules (Kubernetes ≥ 1.35).
     pub fn finishing(pod_policy: &str, container: &Container<'_>) -> Self {
-        let mut codes = match container.restart_policy.unwrap_or(pod_policy) {
+        let mut codes = match container.restart_policy.as_deref().unwrap_or(pod_policy) {
             "Never" => [true; 256],
             "OnFailure" => {
                 let mut codes = [false; 256];
@@ -72,7 +72,7 @@ impl fmt::Debug for ExitCodes {
 }
 
 fn covers(rule: &RestartRule<'_>, code: i64) -> bool {
-    rule.exit_codes.as_ref().is_some_and(|codes| match codes.operator {
+    rule.exit_codes.as_ref().is_some_and(|codes| match &*codes.operator {
         "In" => codes.values.contains(&code),
         "NotIn" => !codes.values.contains(&code),
         _ => false,
@@ -87,7 +87,7 @@ mod tests {
     use crate::pod::Pod;
 
     fn codes(pod_policy: &str, container: Value) -> String {
-        let raw = json!({"spec": {"containers": [container]}});
+        let raw = json!({"spec": {"containers": [container]}}).to_string();
         let pod = Pod::read(&raw).expect("a pod");
         ExitCodes::finishing(pod_policy, &pod.spec.containers[0]).to_string()
     }

@@ -27,7 +27,7 @@ pub(super) fn annotations(pod: &Pod<'_>, catalogue: &Catalogue, choice: &mut Cho
     for shutdown in catalogue.sidecars.iter().filter_map(|row| row.shutdown.as_ref()) {
         for (key, value) in shutdown.requires.annotations.iter().chain(&shutdown.prefers.annotations) {
             match present.get(key.as_str()) {
-                Some(found) if found == value => choice.prepared.push(key.clone()),
+                Some(found) if *found == *value => choice.prepared.push(key.clone()),
                 Some(_) => {}
                 None => {
                     choice.prepared.push(key.clone());
@@ -46,14 +46,14 @@ pub(super) fn annotations(pod: &Pod<'_>, catalogue: &Catalogue, choice: &mut Cho
 pub(super) fn env(pod: &Pod<'_>, found: &Found<'_>) -> Result<Vec<EnvEdit>, String> {
     let Some(shutdown) = &found.row.shutdown else { return Ok(Vec::new()) };
     for (key, value) in &shutdown.requires.annotations {
-        if let Some(other) = pod.metadata.annotations.get(key.as_str()).filter(|other| *other != value) {
-            let name = found.container.name;
+        if let Some(other) = pod.metadata.annotations.get(key.as_str()).filter(|other| **other != *value) {
+            let name = &found.container.name;
             return Err(format!("{key} is `{other}`, so {name} cannot be told to end; set it to `{value}`"));
         }
     }
     let edit = |(name, value): (&String, &String)| EnvEdit {
         index: found.index,
-        container: found.container.name.to_owned(),
+        container: str::to_owned(&found.container.name),
         name: name.clone(),
         value: value.clone(),
     };

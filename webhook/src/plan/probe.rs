@@ -5,7 +5,7 @@ use std::time;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::pod::{Container, Probe};
+use crate::pod::{Container, ProbeFields};
 
 /// The API's thresholds are 32 bits wide.
 const LARGEST: u64 = i32::MAX as u64;
@@ -26,22 +26,21 @@ pub enum ProbeEdit {
 pub(super) fn edit(main: &Container<'_>, wait: time::Duration) -> Option<ProbeEdit> {
     let wait = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     if let Some(probe) = &main.startup_probe {
+        let probe = probe.fields()?;
         let tries = wait.saturating_add(probe.budget_seconds()).div_ceil(probe.period_seconds());
         return Some(ProbeEdit::Threshold(tries.min(LARGEST)));
     }
-    main.liveness_probe.as_ref().map(|liveness| ProbeEdit::Add(clone(liveness, wait)))
+    main.liveness_probe?.fields().map(|liveness| ProbeEdit::Add(cloned(liveness, wait)))
 }
 
-fn clone(liveness: &Probe, wait: u64) -> Value {
-    let Probe(mut probe) = liveness.clone();
+fn cloned(liveness: ProbeFields, wait: u64) -> Value {
+    let threshold = wait.saturating_add(liveness.budget_seconds()).min(LARGEST);
+    let ProbeFields(mut probe) = liveness;
     // Asked every second, so that readiness and liveness begin soon after the main does.
     probe.shift_remove("initialDelaySeconds");
     probe.shift_remove("successThreshold");
     probe.insert("periodSeconds".to_owned(), json!(1));
-    probe.insert(
-        "failureThreshold".to_owned(),
-        json!(wait.saturating_add(liveness.budget_seconds()).min(LARGEST)),
-    );
+    probe.insert("failureThreshold".to_owned(), json!(threshold));
     Value::Object(probe)
 }
 
@@ -50,8 +49,9 @@ mod tests {
     use super::*;
     use crate::pod::Pod;
 
-    fn edit_of(container: Value, wait: u64) -> Option<ProbeEdit> {
-        let raw = json!({"spec": {"containers": [container]}});
+    fn edit_of(mut container: Value, wait: u64) -> Option<ProbeEdit> {
+        container["name"] = json!("main");
+        let raw = json!({"spec": {"containers": [container]}}).to_string();
         let pod = Pod::read(&raw).expect("a pod");
         edit(&pod.spec.containers[0], time::Duration::from_secs(wait))
     }

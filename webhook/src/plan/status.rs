@@ -1,27 +1,34 @@
 //! The annotation `curfew.dev/status`: what was decided and why, for whoever looks at the pod.
 
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
-use super::Plan;
+use serde::Serialize;
+
+use super::{Plan, Strategy};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Status<'a> {
+    version: &'static str,
+    strategy: Strategy,
+    reason: &'a str,
+    workload: &'a str,
+    containers: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    passed_over: &'a BTreeMap<Strategy, String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    prepared: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    warnings: &'a [String],
+}
 
 /// Renders it: one line of JSON, the same for the same plan. It does not tell the edits, which a second pass over
 /// the patched pod no longer sees.
 pub(super) fn render(plan: &Plan) -> String {
-    let mut status = Map::new();
-    let mut set = |key: &str, value: Value| status.insert(key.to_owned(), value);
-    set("version", json!(env!("CARGO_PKG_VERSION")));
-    set("strategy", json!(plan.strategy));
-    set("reason", json!(plan.reason));
-    set("workload", json!(plan.workload));
-    set("containers", json!(plan.containers));
-    if !plan.passed_over.is_empty() {
-        set("passedOver", json!(plan.passed_over));
-    }
-    if !plan.prepared.is_empty() {
-        set("prepared", json!(plan.prepared));
-    }
-    if !plan.warnings.is_empty() {
-        set("warnings", json!(plan.warnings));
-    }
-    Value::Object(status).to_string()
+    let Plan { strategy, reason, workload, containers, passed_over, warnings, prepared, edits: _ } = plan;
+    let version = env!("CARGO_PKG_VERSION");
+    let strategy = *strategy;
+    let status = Status { version, strategy, reason, workload, containers, passed_over, prepared, warnings };
+    // Strings and maps of strings always serialise.
+    serde_json::to_string(&status).unwrap_or_default()
 }

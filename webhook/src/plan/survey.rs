@@ -69,7 +69,7 @@ impl<'a> Survey<'a> {
             }
         }
         for (index, container) in pod.spec.containers.iter().enumerate() {
-            let named = wishes.mains.contains(&container.name);
+            let named = wishes.mains.contains(&&*container.name);
             match catalogue.sidecars.iter().find(|row| row.is(container, pod)) {
                 Some(row) if !named => survey.found(container, index, Form::Classic, row, pod),
                 row => {
@@ -83,7 +83,7 @@ impl<'a> Survey<'a> {
                     if named || wishes.mains.is_empty() {
                         survey.mains.push((index, container));
                     } else {
-                        survey.other(container.name);
+                        survey.other(&container.name);
                     }
                 }
             }
@@ -133,9 +133,10 @@ impl<'a> Survey<'a> {
                 Form::Classic => "classic",
                 Form::Native => "native",
             };
-            (found.container.name.to_owned(), format!("{form} sidecar {}", found.row.name))
+            (str::to_owned(&found.container.name), format!("{form} sidecar {}", found.row.name))
         });
-        let mains = self.mains.iter().map(|(_, container)| (container.name.to_owned(), "main".to_owned()));
+        let mains =
+            self.mains.iter().map(|(_, container)| (str::to_owned(&container.name), "main".to_owned()));
         let others =
             self.others.iter().map(|name| ((*name).to_owned(), "neither main nor sidecar".to_owned()));
         sidecars.chain(mains).chain(others).collect()

@@ -73,7 +73,7 @@ impl<'a> Wishes<'a> {
 impl<'a> Reader<'a> {
     fn get(&self, key: &str) -> Option<&'a str> {
         let namespace = || self.context.namespace.annotations.get(key).map(String::as_str);
-        self.pod.metadata.annotations.get(key).copied().or_else(namespace).map(str::trim)
+        self.pod.metadata.annotation(key).or_else(namespace).map(str::trim)
     }
 
     fn parse<T>(&mut self, key: &str, default: T, name: impl Fn(T) -> &'static str) -> T
@@ -109,7 +109,7 @@ impl<'a> Reader<'a> {
     /// Only names of containers the pod has.
     fn mains(&mut self) -> Vec<&'a str> {
         let Some(text) = self.get(MAIN_CONTAINERS) else { return Vec::new() };
-        let present: Vec<_> = self.pod.spec.containers.iter().map(|container| container.name).collect();
+        let present: Vec<_> = self.pod.spec.containers.iter().map(|container| &*container.name).collect();
         let wished: Vec<_> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
         // A namespace's default may name containers of other pods too.
         let of_pod = self.pod.metadata.annotations.contains_key(MAIN_CONTAINERS);
@@ -140,10 +140,17 @@ impl<'a> Reader<'a> {
     }
 
     fn unknown_annotations(&mut self) {
-        for key in self.pod.metadata.annotations.keys().filter(|key| key.starts_with("curfew.dev/")) {
-            if LATER.contains(key) {
+        for key in self
+            .pod
+            .metadata
+            .annotations
+            .keys()
+            .map(|key| &**key)
+            .filter(|key| key.starts_with("curfew.dev/"))
+        {
+            if LATER.contains(&key) {
                 self.warnings.push(format!("{key}: not carried out by this version"));
-            } else if !READ.contains(key) && ![super::STATUS, super::DONE_ANNOTATION].contains(key) {
+            } else if !READ.contains(&key) && ![super::STATUS, super::DONE_ANNOTATION].contains(&key) {
                 self.warnings.push(format!("{key}: no annotation of Curfew (it reads {})", READ.join(", ")));
             }
         }

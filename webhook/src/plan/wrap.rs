@@ -1,14 +1,14 @@
 //! The strategy `await`: the main's command runs under the wrapper, which waits for the sidecars and quits them.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::{
-    Edits, ExitCodes, Form, OnTimeout, ProbeEdit, REAPER, RUN_DIR, Survey, Wishes, deliver, prepare, probe,
+    AddedMount, Edits, ExitCodes, Form, OnTimeout, ProbeEdit, REAPER, RUN_DIR, Survey, Wishes, deliver,
+    prepare, probe,
 };
 use crate::{
     config::Settings,
-    pod::{Container, Pod},
+    pod::{Container, Pod, Text},
 };
 
 /// A command to replace.
@@ -22,16 +22,16 @@ pub struct Wrap {
     /// The new command; the arguments stay, so `$(VAR)` in them does too.
     pub command: Vec<String>,
     /// Mounts it needs.
-    pub mounts: Vec<Value>,
+    pub mounts: Vec<AddedMount>,
     /// Change to its startup probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub startup_probe: Option<ProbeEdit>,
 }
 
 /// The command as the container's owner wrote it, without a wrapper of an earlier pass.
-pub fn own_command<'c, 'a>(container: &'c Container<'a>) -> &'c [&'a str] {
+pub fn own_command<'c, 'a>(container: &'c Container<'a>) -> &'c [Text<'a>] {
     match &container.command[..] {
-        [REAPER, "await", rest @ ..] => {
+        [program, verb, rest @ ..] if *program == REAPER && *verb == "await" => {
             rest.iter().position(|word| *word == "--").map_or(&[][..], |end| &rest[end + 1..])
         }
         command => command,
@@ -44,8 +44,8 @@ pub(super) fn undo(pod: &Pod<'_>) -> Vec<Wrap> {
     wrapped
         .map(|(index, container)| Wrap {
             index,
-            container: container.name.to_owned(),
-            command: own_command(container).iter().map(ToString::to_string).collect(),
+            container: str::to_owned(&container.name),
+            command: own_command(container).iter().map(|word| str::to_owned(word)).collect(),
             mounts: Vec::new(),
             startup_probe: None,
         })
@@ -61,7 +61,7 @@ pub(super) fn all_mains(pod: &Pod<'_>, survey: &Survey<'_>) -> Result<(), String
         return Err("no container in the pod is a main".to_owned());
     }
     for (_, main) in &survey.mains {
-        let (name, command) = (main.name, own_command(main));
+        let (name, command) = (&main.name, own_command(main));
         if command.is_empty() {
             return Err(format!(
                 "container {name} has no command, and its image's is unknown here; write it out"
@@ -109,11 +109,11 @@ pub(super) fn edits(
         let mut command = vec![REAPER.to_owned(), "await".to_owned()];
         command.extend(flags(pod, survey, wishes, main, shared));
         command.push("--".to_owned());
-        command.extend(own_command(main).iter().map(ToString::to_string));
+        command.extend(own_command(main).iter().map(|word| str::to_owned(word)));
         let probe = if is_wrapped(main) { None } else { probe::edit(main, wishes.ready_timeout.as_std()) };
         edits.wraps.push(Wrap {
             index: *index,
-            container: main.name.to_owned(),
+            container: str::to_owned(&main.name),
             command,
             mounts: deliver::mounts(shared),
             startup_probe: probe,
@@ -127,7 +127,7 @@ pub(super) fn edits(
 pub(super) fn reason(survey: &Survey<'_>) -> String {
     let names = |form| {
         let names: Vec<_> =
-            survey.sidecars.iter().filter(|f| f.form == form).map(|f| f.container.name).collect();
+            survey.sidecars.iter().filter(|f| f.form == form).map(|f| &*f.container.name).collect();
         names.join(", ")
     };
     match survey.classic().next() {
@@ -192,7 +192,7 @@ fn flags(
     if shared {
         flag("--tombstones", RUN_DIR);
         flag("--mains", &survey.mains.len().to_string());
-        flag("--name", main.name);
+        flag("--name", &main.name);
     }
     flag("--message", main.termination_message_path());
     flags

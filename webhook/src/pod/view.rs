@@ -2,18 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::{Value, value::RawValue};
+
+use super::{
+    Object, Probe, Text,
+    object::{nullable, object, objects},
+};
 
 /// A pod, or the pod template of a controller.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Pod<'a> {
     /// `metadata`.
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(borrow, deserialize_with = "object")]
     pub metadata: Metadata<'a>,
     /// `spec`.
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(borrow, deserialize_with = "object")]
     pub spec: PodSpec<'a>,
 }
 
@@ -21,29 +26,33 @@ pub struct Pod<'a> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Metadata<'a> {
+    /// Whether it is there at all: pod templates may come without.
+    #[serde(skip, default = "there")]
+    pub is_there: bool,
     /// Absent while the API server has yet to make one of `generateName`.
-    pub name: Option<&'a str>,
+    pub name: Option<Text<'a>>,
     /// Prefix of the name to come.
-    pub generate_name: Option<&'a str>,
+    pub generate_name: Option<Text<'a>>,
     /// Labels.
     #[serde(borrow, deserialize_with = "nullable")]
-    pub labels: BTreeMap<&'a str, &'a str>,
+    pub labels: BTreeMap<Text<'a>, Text<'a>>,
     /// Annotations.
     #[serde(borrow, deserialize_with = "nullable")]
-    pub annotations: BTreeMap<&'a str, &'a str>,
+    pub annotations: BTreeMap<Text<'a>, Text<'a>>,
     /// Who owns the pod.
     #[serde(borrow, deserialize_with = "nullable")]
     pub owner_references: Vec<OwnerReference<'a>>,
 }
 
 /// One of `metadata.ownerReferences`.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct OwnerReference<'a> {
     /// `Job`, `Workflow`, …
-    pub kind: &'a str,
+    #[serde(borrow)]
+    pub kind: Text<'a>,
     /// Its name.
-    pub name: &'a str,
+    pub name: Text<'a>,
     /// Whether this owner controls the pod.
     pub controller: Option<bool>,
 }
@@ -53,110 +62,116 @@ pub struct OwnerReference<'a> {
 #[serde(default, rename_all = "camelCase")]
 pub struct PodSpec<'a> {
     /// Regular containers.
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(borrow, deserialize_with = "objects")]
     pub containers: Vec<Container<'a>>,
     /// Init containers, native sidecars among them.
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(borrow, deserialize_with = "objects")]
     pub init_containers: Vec<Container<'a>>,
     /// `Always` where absent.
-    pub restart_policy: Option<&'a str>,
+    pub restart_policy: Option<Text<'a>>,
     /// The pod shares its node's network.
     pub host_network: Option<bool>,
     /// Operating system the pod asks for.
     pub os: Option<Os<'a>>,
     /// Labels a node must have.
     #[serde(borrow, deserialize_with = "nullable")]
-    pub node_selector: BTreeMap<&'a str, &'a str>,
+    pub node_selector: BTreeMap<Text<'a>, Text<'a>>,
     /// Security settings all containers inherit.
     #[serde(deserialize_with = "nullable")]
     pub security_context: PodSecurityContext,
-    /// Volumes, as they stand.
+    /// Volumes.
     #[serde(borrow, deserialize_with = "nullable")]
     pub volumes: Vec<Volume<'a>>,
 }
 
 /// The name of one of `spec.volumes`.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Volume<'a> {
     /// Its name.
-    pub name: &'a str,
+    #[serde(borrow)]
+    pub name: Text<'a>,
 }
 
 /// `spec.os`.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Os<'a> {
     /// `linux` or `windows`.
-    pub name: &'a str,
+    #[serde(borrow)]
+    pub name: Text<'a>,
 }
 
 /// `spec.securityContext`, as far as containers added here inherit from it.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PodSecurityContext {
     /// Numeric user of every container that names none.
     pub run_as_user: Option<i64>,
     /// Only Windows pods have them.
-    pub windows_options: Option<serde::de::IgnoredAny>,
+    pub windows_options: Option<IgnoredAny>,
 }
 
 /// A regular or an init container.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub struct Container<'a> {
-    /// Unique in the pod.
-    pub name: &'a str,
+    /// Unique in the pod. Always there: before a container is edited, its name is tested.
+    pub name: Text<'a>,
     /// Image reference.
-    pub image: Option<&'a str>,
+    pub image: Option<Text<'a>>,
     /// Replaces the image's entrypoint; where absent the program to run is unknown here.
-    #[serde(borrow, deserialize_with = "nullable")]
-    pub command: Vec<&'a str>,
+    #[serde(borrow, default, deserialize_with = "nullable")]
+    pub command: Vec<Text<'a>>,
     /// Arguments after the command.
-    #[serde(borrow, deserialize_with = "nullable")]
-    pub args: Vec<&'a str>,
+    #[serde(borrow, default, deserialize_with = "nullable")]
+    pub args: Vec<Text<'a>>,
     /// Environment.
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(borrow, default, deserialize_with = "objects")]
     pub env: Vec<EnvVar<'a>>,
     /// Declared ports.
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(borrow, default, deserialize_with = "nullable")]
     pub ports: Vec<ContainerPort<'a>>,
     /// Where set, replaces the pod's (Kubernetes ≥ 1.35; `Always` on an init container makes it a sidecar).
-    pub restart_policy: Option<&'a str>,
+    pub restart_policy: Option<Text<'a>>,
     /// Exceptions to the restart policy by exit code (Kubernetes ≥ 1.35).
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(borrow, default, deserialize_with = "nullable")]
     pub restart_policy_rules: Vec<RestartRule<'a>>,
     /// Liveness probe.
-    pub liveness_probe: Option<Probe>,
+    pub liveness_probe: Option<Probe<'a>>,
     /// Readiness probe.
-    pub readiness_probe: Option<Probe>,
+    pub readiness_probe: Option<Probe<'a>>,
     /// Startup probe.
-    pub startup_probe: Option<Probe>,
+    pub startup_probe: Option<Probe<'a>>,
     /// Requests and limits, raw: they are copied as they are.
-    pub resources: Option<Value>,
+    pub resources: Option<&'a RawValue>,
     /// Mounted volumes.
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(borrow, default, deserialize_with = "nullable")]
     pub volume_mounts: Vec<VolumeMount<'a>>,
     /// Where the kubelet reads the termination message.
-    pub termination_message_path: Option<&'a str>,
+    pub termination_message_path: Option<Text<'a>>,
 }
 
 /// One environment variable.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct EnvVar<'a> {
     /// Its name.
-    pub name: &'a str,
+    #[serde(borrow)]
+    pub name: Text<'a>,
     /// Its literal value; absent also where `valueFrom` gives one.
-    pub value: Option<&'a str>,
+    pub value: Option<Text<'a>>,
+    /// Where its value comes from otherwise.
+    pub value_from: Option<IgnoredAny>,
 }
 
 /// One declared port.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ContainerPort<'a> {
     /// Its name.
-    pub name: Option<&'a str>,
+    #[serde(borrow)]
+    pub name: Option<Text<'a>>,
     /// Its number.
     pub container_port: u16,
 }
@@ -166,7 +181,7 @@ pub struct ContainerPort<'a> {
 #[serde(default, rename_all = "camelCase")]
 pub struct RestartRule<'a> {
     /// `Restart` or `RestartAllContainers`.
-    pub action: &'a str,
+    pub action: Text<'a>,
     /// Which exit codes it is about.
     #[serde(borrow)]
     pub exit_codes: Option<RestartRuleExitCodes<'a>>,
@@ -177,119 +192,108 @@ pub struct RestartRule<'a> {
 #[serde(default)]
 pub struct RestartRuleExitCodes<'a> {
     /// `In` or `NotIn`.
-    pub operator: &'a str,
+    #[serde(borrow)]
+    pub operator: Text<'a>,
     /// The codes.
     #[serde(deserialize_with = "nullable")]
     pub values: Vec<i64>,
 }
 
 /// One volume mount.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct VolumeMount<'a> {
     /// The volume's name.
-    pub name: &'a str,
+    #[serde(borrow)]
+    pub name: Text<'a>,
     /// Where it appears.
-    pub mount_path: &'a str,
+    pub mount_path: Text<'a>,
 }
 
-/// A probe as it stands: startup probes are cloned from it, so nothing of it may be lost.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub struct Probe(pub serde_json::Map<String, Value>);
-
 impl<'a> Pod<'a> {
-    /// Reads the view from a raw pod.
+    /// Reads the view from a pod's JSON.
     ///
     /// # Errors
-    /// A field this view knows has another type than the Kubernetes API gives it.
-    pub fn read(raw: &'a Value) -> Result<Self, serde_json::Error> {
-        Self::deserialize(raw)
+    /// It is no JSON, or a field this view knows has another type than the Kubernetes API gives it.
+    pub fn read(json: &'a str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(json).map(|Object(pod)| pod)
     }
 
     /// The name, or the prefix it will be made of.
-    pub fn display_name(&self) -> &'a str {
-        self.metadata.name.or(self.metadata.generate_name).unwrap_or("(unnamed)")
+    pub fn display_name(&self) -> &str {
+        let Metadata { name, generate_name, .. } = &self.metadata;
+        name.as_deref().or(generate_name.as_deref()).unwrap_or("(unnamed)")
     }
 
     /// `spec.restartPolicy` with the API's default.
-    pub fn restart_policy(&self) -> &'a str {
-        self.spec.restart_policy.unwrap_or("Always")
+    pub fn restart_policy(&self) -> &str {
+        self.spec.restart_policy.as_deref().unwrap_or("Always")
     }
 
     /// The owner that controls the pod.
-    pub fn controller(&self) -> Option<OwnerReference<'a>> {
-        self.metadata.owner_references.iter().copied().find(|owner| owner.controller == Some(true))
+    pub fn controller(&self) -> Option<&OwnerReference<'a>> {
+        self.metadata.owner_references.iter().find(|owner| owner.controller == Some(true))
     }
 
     /// The Job the pod belongs to, by the label the Job controller sets (both names are in use).
-    pub fn job_name(&self) -> Option<&'a str> {
-        let labels = &self.metadata.labels;
-        labels.get("batch.kubernetes.io/job-name").or_else(|| labels.get("job-name")).copied()
+    pub fn job_name(&self) -> Option<&str> {
+        self.metadata.label("batch.kubernetes.io/job-name").or_else(|| self.metadata.label("job-name"))
     }
 
     /// The pod asks for a Windows node.
     pub fn is_windows(&self) -> bool {
-        self.spec.os.is_some_and(|os| os.name.eq_ignore_ascii_case("windows"))
+        self.spec.os.as_ref().is_some_and(|os| os.name.eq_ignore_ascii_case("windows"))
             || ["kubernetes.io/os", "beta.kubernetes.io/os"]
                 .iter()
-                .any(|label| self.spec.node_selector.get(label).is_some_and(|os| *os == "windows"))
+                .any(|label| self.spec.node_selector.get(*label).is_some_and(|os| *os == "windows"))
             || self.spec.security_context.windows_options.is_some()
     }
 }
 
+impl Metadata<'_> {
+    /// The value of a label.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels.get(key).map(|value| &**value)
+    }
+
+    /// The value of an annotation.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.annotations.get(key).map(|value| &**value)
+    }
+}
+
 impl<'a> Container<'a> {
+    /// Requests and limits as they stand; none where there is nothing in them.
+    pub fn resources(&self) -> Option<Value> {
+        let resources: Value = serde_json::from_str(self.resources?.get()).ok()?;
+        resources.as_object().is_some_and(|lists| !lists.is_empty()).then_some(resources)
+    }
+
     /// An init container that keeps running beside the mains.
     pub fn is_native_sidecar(&self) -> bool {
-        self.restart_policy == Some("Always")
+        self.restart_policy.as_deref() == Some("Always")
     }
 
     /// Where the kubelet reads the termination message, with the API's default.
-    pub fn termination_message_path(&self) -> &'a str {
-        self.termination_message_path.filter(|path| !path.is_empty()).unwrap_or("/dev/termination-log")
+    pub fn termination_message_path(&self) -> &str {
+        self.termination_message_path
+            .as_deref()
+            .filter(|path| !path.is_empty())
+            .unwrap_or("/dev/termination-log")
     }
 
     /// The literal value of an environment variable.
-    pub fn env_value(&self, name: &str) -> Option<&'a str> {
+    pub fn env_value(&self, name: &str) -> Option<&str> {
         // Of two of the same name the last one holds.
-        self.env.iter().rfind(|var| var.name == name).and_then(|var| var.value)
+        self.env.iter().rfind(|var| var.name == name).and_then(|var| var.value.as_deref())
     }
 
     /// Startup, readiness and liveness probe, those that are set.
-    pub fn probes(&self) -> impl Iterator<Item = &Probe> {
+    pub fn probes(&self) -> impl Iterator<Item = &Probe<'a>> {
         [&self.startup_probe, &self.readiness_probe, &self.liveness_probe].into_iter().flatten()
     }
 }
 
-impl Probe {
-    /// `path` of the probe's `httpGet`.
-    pub fn http_path(&self) -> Option<&str> {
-        self.0.get("httpGet")?.get("path")?.as_str()
-    }
-
-    /// `port` of the probe's `httpGet`, where it is a number.
-    pub fn http_port(&self) -> Option<u64> {
-        self.0.get("httpGet")?.get("port")?.as_u64()
-    }
-
-    /// Seconds after the container's start until the kubelet gives up on it, with the API's defaults
-    /// (`initialDelaySeconds` 0, `periodSeconds` 10, `failureThreshold` 3).
-    pub fn budget_seconds(&self) -> u64 {
-        let number = |key: &str, default: u64| self.0.get(key).and_then(Value::as_u64).unwrap_or(default);
-        let tries = number("periodSeconds", 10).saturating_mul(number("failureThreshold", 3));
-        number("initialDelaySeconds", 0).saturating_add(tries)
-    }
-
-    /// `periodSeconds`, at least 1.
-    pub fn period_seconds(&self) -> u64 {
-        self.0.get("periodSeconds").and_then(Value::as_u64).unwrap_or(10).max(1)
-    }
-}
-
-/// `null` reads as the default: Kubernetes objects written by Go programs are full of `null` lists.
-fn nullable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+fn there() -> bool {
+    true
 }

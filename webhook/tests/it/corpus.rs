@@ -229,9 +229,10 @@ fn grown_lists(plan: &Plan) -> Vec<String> {
     ["/spec/volumes", "/spec/initContainers"].map(str::to_owned).into_iter().chain(wraps).chain(env).collect()
 }
 
-/// An environment variable the plan sets.
+/// An environment variable the plan sets, or the installer of an earlier version.
 fn is_named(item: &Value, plan: &Plan) -> bool {
-    plan.edits.env.iter().any(|variable| item["name"] == *variable.name)
+    item["name"] == curfew::plan::INSTALLER
+        || plan.edits.env.iter().any(|variable| item["name"] == *variable.name)
 }
 
 /// A copy without what is at these places, and without maps that only they filled.

@@ -1,0 +1,118 @@
+//! What is added to pods, as it is written there.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::config::PullPolicy;
+
+/// A volume.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AddedVolume {
+    /// Its name.
+    pub name: &'static str,
+    /// An empty folder,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub empty_dir: Option<EmptyDir>,
+    /// or the files of an image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<Image>,
+}
+
+/// `emptyDir`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EmptyDir {
+    /// Whoever fills it beyond this is evicted, not the node.
+    pub size_limit: &'static str,
+}
+
+/// `image` of a volume.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Image {
+    /// The image.
+    pub reference: String,
+    /// When it is pulled.
+    pub pull_policy: PullPolicy,
+}
+
+/// A mount of one of the volumes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AddedMount {
+    /// The volume.
+    pub name: &'static str,
+    /// Where it appears.
+    pub mount_path: &'static str,
+    /// Nobody may write to it here.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
+}
+
+/// The init container that copies the wrapper.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Installer {
+    /// Its name.
+    pub name: &'static str,
+    /// The image with the wrapper.
+    pub image: String,
+    /// When it is pulled.
+    pub image_pull_policy: PullPolicy,
+    /// Copies it.
+    pub command: [&'static str; 3],
+    /// Those of the largest main.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Value>,
+    /// Pod Security `restricted`.
+    pub security_context: SecurityContext,
+    /// Its log says what went wrong.
+    pub termination_message_policy: &'static str,
+    /// Where it copies to, and nothing in the place of the token.
+    pub volume_mounts: [AddedMount; 2],
+}
+
+/// `securityContext` of a container, as Pod Security `restricted` asks for it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecurityContext {
+    allow_privilege_escalation: bool,
+    capabilities: Capabilities,
+    read_only_root_filesystem: bool,
+    run_as_non_root: bool,
+    seccomp_profile: SeccompProfile,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_as_user: Option<i64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Capabilities {
+    drop: [&'static str; 1],
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct SeccompProfile {
+    r#type: &'static str,
+}
+
+impl AddedVolume {
+    /// An empty folder of that size.
+    pub(super) fn empty(name: &'static str, size_limit: &'static str) -> Self {
+        Self { name, empty_dir: Some(EmptyDir { size_limit }), image: None }
+    }
+}
+
+impl SecurityContext {
+    /// Everything taken away, as this user; the image's own where none is given.
+    pub(super) fn restricted(run_as_user: Option<i64>) -> Self {
+        Self {
+            allow_privilege_escalation: false,
+            capabilities: Capabilities { drop: ["ALL"] },
+            read_only_root_filesystem: true,
+            run_as_non_root: true,
+            seccomp_profile: SeccompProfile { r#type: "RuntimeDefault" },
+            run_as_user,
+        }
+    }
+}
