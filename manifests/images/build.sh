@@ -4,26 +4,34 @@
 #   build.sh TARGET_DIR
 #
 # ARCHITECTURES  which of them to build, "x86_64 aarch64" if not set
+# IMAGES         where to write them, TARGET_DIR/images if not set
 # IMAGE_PREFIX   what the images' names begin with, ghcr.io/curfew-dev if not set
 #
 # Both are static programs from scratch. ring wants a C compiler for each target: zig's (from PyPI) serves both, behind
 # a wrapper that drops the target cc names in its own way.
 set -eu
+zig_version=0.17.0
 target=${1:?usage: build.sh TARGET_DIR}
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 cache=${CURFEW_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/curfew}
-out=$target/images
+out=${IMAGES:-$target/images}
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -n 1)
 prefix=${IMAGE_PREFIX:-ghcr.io/curfew-dev}
 architectures=${ARCHITECTURES:-x86_64 aarch64}
 mkdir -p "$out" "$cache"
 
-[ -d "$cache/zig" ] || pip install --quiet --target "$cache/zig" ziglang
+# In two steps, so that a half-unpacked one is never taken for a whole one.
+zig=$cache/zig-$zig_version
+if [ ! -d "$zig" ]; then
+  rm -rf "$zig.part"
+  python3 -m pip install --quiet --disable-pip-version-check --target "$zig.part" "ziglang==$zig_version"
+  mv "$zig.part" "$zig"
+fi
 for arch in $architectures; do
   cc=$cache/zig-cc-$arch
   printf '#!/bin/sh\nfor word; do shift; case $word in --target=*) ;; *) set -- "$@" "$word" ;; esac; done\n' >"$cc"
-  printf 'PYTHONPATH=%s exec python3 -m ziglang cc -target %s-linux-musl "$@"\n' "$cache/zig" "$arch" >>"$cc"
+  printf 'PYTHONPATH=%s exec python3 -m ziglang cc -target %s-linux-musl "$@"\n' "$zig" "$arch" >>"$cc"
   chmod +x "$cc"
 done
 export CC_x86_64_unknown_linux_musl="$cache/zig-cc-x86_64" CC_aarch64_unknown_linux_musl="$cache/zig-cc-aarch64"

@@ -18,11 +18,10 @@ trap 'rm -rf "$work"' EXIT
 
 apply() { sed "s|ghcr.io/curfew-dev/|$prefix/|; s|CA_BUNDLE|${bundle:-}|" "$here/$1" | "$kubectl" apply -f - >/dev/null; }
 
-# secret FIELD: one field of the Secret, nothing where there is none.
-secret() {
-  "$kubectl" -n curfew get secret curfew-tls --ignore-not-found -o "go-template={{index .data \"$1\"}}" | base64 -d
-}
+# secret FIELD: one field of the Secret.
+secret() { "$kubectl" -n curfew get secret curfew-tls -o "go-template={{index .data \"$1\"}}" | base64 -d; }
 
+# A certificate of a CA whose key nobody keeps.
 certificate() {
   name=curfew.curfew.svc
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj "/CN=curfew" \
@@ -36,21 +35,30 @@ certificate() {
     -extfile "$work/extensions" -out "$work/tls.crt"
 }
 
-apply curfew.yaml
-secret tls.crt >"$work/tls.crt" 2>/dev/null || true
-if openssl x509 -in "$work/tls.crt" -noout -checkend 2592000 >/dev/null 2>&1; then
+bundle() { base64 <"$work/ca.crt" | tr -d '\n'; }
+
+"$kubectl" create namespace curfew --dry-run=client -o yaml | "$kubectl" apply -f - >/dev/null
+there=$("$kubectl" -n curfew get secret curfew-tls --ignore-not-found -o name)
+if [ -n "$there" ]; then
+  secret tls.crt >"$work/tls.crt"
   secret ca.crt >"$work/ca.crt"
-else
-  secret ca.crt >"$work/old.crt" 2>/dev/null || true
+  openssl x509 -in "$work/ca.crt" -out "$work/old.crt"
+fi
+if [ -z "$there" ] || ! openssl x509 -in "$work/tls.crt" -noout -checkend 2592000 >/dev/null 2>&1; then
   certificate 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
-  # Replicas serve the old certificate until the kubelet has brought them the new one.
-  cat "$work/old.crt" >>"$work/ca.crt"
+  if [ -n "$there" ]; then
+    # Replicas serve the old certificate until the kubelet has brought them the new one: trust both, and first.
+    cat "$work/old.crt" >>"$work/ca.crt"
+    bundle=$(bundle)
+    apply webhook.yaml
+  fi
   "$kubectl" -n curfew create secret generic curfew-tls --type kubernetes.io/tls --dry-run=client -o yaml \
     --from-file="$work/ca.crt" --from-file="$work/tls.crt" --from-file="$work/tls.key" |
-    "$kubectl" apply -f - >/dev/null
+    "$kubectl" apply --server-side --force-conflicts -f - >/dev/null
 fi
+apply curfew.yaml
 # Nobody is asked before somebody answers.
 "$kubectl" -n curfew rollout status deployment/curfew --timeout 180s
-bundle=$(base64 <"$work/ca.crt" | tr -d '\n')
+bundle=$(bundle)
 apply webhook.yaml
 echo "Curfew is installed. Label a namespace: kubectl label namespace NAME curfew.dev/inject=enabled"

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # run.sh [FILTER…]: builds what the end-to-end tests need, puts it on a cluster, and runs them.
+# run.sh images: only builds the images, for a registry of yours.
 #
-# The cluster is the one `make cluster` brought up, or, if KUBECONFIG is set, that one: its nodes must then find the
-# images of `make images` and tests/images under IMAGE_PREFIX, and it must be yours to install test webhooks on.
+# The cluster is the one `make cluster` brought up, or, if KUBECONFIG names another, that one: its nodes must find the
+# images under IMAGE_PREFIX, and it must be yours to install test webhooks on.
 #
 # IMAGE_PREFIX       what the images' names begin with, ghcr.io/curfew-dev if not set
+# NETWORKS           the ranges of that cluster's pods and Services, separated by commas
 # CURFEW_ARTEFACTS   where failed tests leave pods, events and logs, TARGET/e2e if not set
 # E2E_THREADS        tests at once, 8 if not set: they mostly wait
 # E2E_BENCH          set: measure instead of testing, and write docs/benchmarks.md
@@ -12,53 +14,82 @@ set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(cd "$HERE/../.." && pwd)
-TARGET=$(cd "$ROOT" && cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 RUN=/run/${CURFEW_CLUSTER:-curfew}-cluster
-export IMAGE_PREFIX=${IMAGE_PREFIX:-ghcr.io/curfew-dev}
-# Cargo inherits it from some shells, and the traces drown what a test says.
-export RUST_BACKTRACE=0
-export CURFEW_ARTEFACTS=${CURFEW_ARTEFACTS:-$TARGET/e2e}
 
 die() { echo "e2e: $*" >&2; exit 1; }
 step() { echo "e2e: $*"; }
 
-if [ -n "${KUBECONFIG:-}" ]; then
-  on_cluster() { "$@"; }
-  load() { :; }
+for program in cargo rustup python3 gcc openssl; do
+  command -v "$program" >/dev/null || die "there is no $program; install it and try again"
+done
+python3 -m pip --version >/dev/null 2>&1 || die "python3 has no pip; install it (Debian's package: python3-pip)"
+
+TARGET=$(cd "$ROOT" && cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+export IMAGE_PREFIX=${IMAGE_PREFIX:-ghcr.io/curfew-dev}
+# Beside those of `make images`, which are for all architectures.
+export IMAGES=$TARGET/e2e-images
+export CURFEW_ARTEFACTS=${CURFEW_ARTEFACTS:-$TARGET/e2e}
+# Cargo inherits it from some shells, and the traces drown what a test says.
+export RUST_BACKTRACE=0
+
+build_images() {
+  ARCHITECTURES=$(uname -m) sh "$ROOT/manifests/images/build.sh" "$TARGET"
+  sh "$ROOT/tests/images/build.sh" "$TARGET"
+  sh "$ROOT/tests/mesh/image.sh" "$TARGET"
+}
+
+if [ "${1:-}" = images ]; then
+  build_images
+  step "push what is in $IMAGES to where IMAGE_PREFIX says, with skopeo for one"
+  exit
+fi
+
+if [ -n "${KUBECONFIG:-}" ] && [ "$(readlink -f "$KUBECONFIG")" != "$(readlink -f "$RUN/kubeconfig")" ]; then
+  OWN=
   KUBECTL=${KUBECTL:-kubectl}
-elif [ -e "$RUN/kubeconfig" ]; then
-  on_cluster() { "$RUN/on-node" "$@"; }
-  load() { "$ROOT/tests/cluster/load-image.sh" "$@"; }
-  KUBECTL=$RUN/kubectl
+  command -v "$KUBECTL" >/dev/null || die "there is no $KUBECTL; install it, or name yours in KUBECTL"
+  on_cluster() { "$@"; }
 else
-  die "there is no cluster: run make cluster first, or set KUBECONFIG to one of yours"
+  OWN=yes
+  KUBECTL=$RUN/kubectl
+  [ -e "$RUN/kubeconfig" ] || die "there is no cluster: run make cluster first, or set KUBECONFIG to one of yours"
+  on_cluster() { "$RUN/on-node" "$@"; }
 fi
 export KUBECTL
-"$KUBECTL" get --raw /readyz >/dev/null || die "the cluster does not answer: run make cluster again"
+"$KUBECTL" get --raw /readyz >/dev/null || die "the cluster does not answer: run make cluster, or see to KUBECONFIG"
 
-step "building Curfew and the images"
-ARCHITECTURES=$(uname -m) sh "$ROOT/manifests/images/build.sh" "$TARGET"
-sh "$ROOT/tests/images/build.sh" "$TARGET"
-sh "$ROOT/tests/mesh/image.sh" "$TARGET"
-load "$TARGET"/images/*.tar
+if [ -n "$OWN" ]; then
+  step "building Curfew and the images"
+  build_images
+  "$ROOT/tests/cluster/load-image.sh" "$IMAGES"/*.tar
+fi
+step "building the tests"
+cd "$ROOT"
+# Before they go where only the cluster is.
+cargo test --locked --quiet --no-run -p curfew-e2e --features cluster
+cargo build --locked --quiet -p curfew-e2e --bin bench-cluster
 
 step "installing the operator double, the test mesh and Curfew"
-bash "$ROOT/tests/operator/deploy.sh"
-bash "$ROOT/tests/mesh/deploy.sh"
+# What an earlier run left when it was killed.
+"$KUBECTL" delete namespace --selector e2e.curfew.dev/test --wait=false
+sh "$ROOT/tests/operator/deploy.sh"
+sh "$ROOT/tests/mesh/deploy.sh"
 sh "$ROOT/manifests/install/deploy.sh"
 # The same tag may stand for another image by now.
-"$KUBECTL" -n curfew rollout restart deployment/curfew
-"$KUBECTL" -n curfew rollout status deployment/curfew --timeout 180s
+restart() {
+  "$KUBECTL" -n "$1" rollout restart "deployment/$2"
+  "$KUBECTL" -n "$1" rollout status "deployment/$2" --timeout 180s
+}
+restart k6-operator-system k6-operator-controller-manager
+restart test-mesh test-mesh
+restart curfew curfew
 
-cd "$ROOT"
-# Before the tests go where only the cluster is.
-cargo test --locked --no-run -p curfew-e2e --features cluster
 if [ -n "${E2E_BENCH:-}" ]; then
-  on_cluster cargo run --locked --quiet -p curfew-e2e --bin bench-cluster -- "$@"
+  on_cluster "$TARGET/debug/bench-cluster"
   exit
 fi
 step "testing; what a failed test leaves behind is in $CURFEW_ARTEFACTS"
-rm -rf "$CURFEW_ARTEFACTS"
-tests() { on_cluster cargo test --locked -p curfew-e2e --features cluster "$@"; }
+rm -rf "$CURFEW_ARTEFACTS"/e2e-*
+tests() { on_cluster cargo test --locked --offline --quiet -p curfew-e2e --features cluster "$@"; }
 tests --test mesh -- --test-threads "${E2E_THREADS:-8}" "$@"
 tests --test alone -- --test-threads 1 "$@"

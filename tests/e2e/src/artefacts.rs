@@ -7,10 +7,15 @@ use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{Event, Pod},
 };
-use kube::{Api, api::DynamicObject, core::GroupVersionKind, discovery};
+use kube::{
+    Api, ResourceExt,
+    api::{DynamicObject, LogParams},
+    core::GroupVersionKind,
+    discovery,
+};
 use serde::Serialize;
 
-use crate::{Space, containers};
+use crate::{Container, Space, containers};
 
 /// Saves the namespace's pods, Jobs, TestRuns, events and every container's log; answers where.
 pub(crate) async fn save(space: &Space) -> String {
@@ -25,15 +30,10 @@ pub(crate) async fn save(space: &Space) -> String {
 async fn all(space: &Space, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder)?;
     let pods = space.api::<Pod>().list(&Default::default()).await?.items;
-    for pod in &pods {
-        let name = pod.metadata.name.as_deref().unwrap_or_default();
-        for container in containers(pod) {
-            let log = match space.log(name, &container.name).await {
-                Ok(log) => log,
-                Err(error) => format!("no log: {error:#}\n"),
-            };
-            std::fs::write(folder.join(format!("{name}.{}.log", container.name)), log)?;
-        }
+    logs(&space.api(), &pods, folder).await?;
+    for namespace in ["curfew", "k6-operator-system", "test-mesh"] {
+        let api = Api::<Pod>::namespaced(space.client(), namespace);
+        logs(&api, &api.list(&Default::default()).await?.items, folder).await?;
     }
     write(folder, "pods", &pods)?;
     write(folder, "jobs", &space.api::<Job>().list(&Default::default()).await?.items)?;
@@ -42,6 +42,26 @@ async fn all(space: &Space, folder: &Path) -> Result<()> {
     if let Ok((resource, _)) = discovery::pinned_kind(&space.client(), &kind).await {
         let api = Api::<DynamicObject>::namespaced_with(space.client(), space.name(), &resource);
         write(folder, "testruns", &api.list(&Default::default()).await?.items)?;
+    }
+    Ok(())
+}
+
+/// The log of every container, and of the one before it where it was started again.
+async fn logs(api: &Api<Pod>, pods: &[Pod], folder: &Path) -> Result<()> {
+    for pod in pods {
+        let name = pod.name_any();
+        for Container { name: container, restarts, .. } in containers(pod) {
+            for previous in [false, true].into_iter().take(if restarts > 0 { 2 } else { 1 }) {
+                let parameters =
+                    LogParams { container: Some(container.clone()), previous, ..LogParams::default() };
+                let log = match api.logs(&name, &parameters).await {
+                    Ok(log) => log,
+                    Err(error) => format!("no log: {error:#}\n"),
+                };
+                let end = if previous { "previous.log" } else { "log" };
+                std::fs::write(folder.join(format!("{name}.{container}.{end}")), log)?;
+            }
+        }
     }
     Ok(())
 }

@@ -16,6 +16,8 @@ pub struct Container {
     pub reason: String,
     /// The termination message, or the reason's.
     pub message: String,
+    /// The reason of the end before this start, if there was one.
+    pub last_reason: String,
     /// How often it was started again.
     pub restarts: i32,
 }
@@ -41,6 +43,7 @@ pub fn status_of(pod: &Pod) -> Option<Value> {
 impl Container {
     fn of(status: &ContainerStatus) -> Self {
         let state = status.state.clone().unwrap_or_default();
+        let last = status.last_state.clone().and_then(|last| last.terminated);
         let (word, exit, reason, message) = match (state.terminated, state.waiting) {
             (Some(end), _) => ("terminated", Some(end.exit_code), end.reason, end.message),
             (None, Some(wait)) => ("waiting", None, wait.reason, wait.message),
@@ -52,6 +55,7 @@ impl Container {
             exit,
             reason: reason.unwrap_or_default(),
             message: message.unwrap_or_default(),
+            last_reason: last.and_then(|end| end.reason).unwrap_or_default(),
             restarts: status.restart_count,
         }
     }

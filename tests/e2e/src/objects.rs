@@ -5,10 +5,25 @@ use serde_json::{Value, json};
 /// Where images are, unless the environment variable of this name says otherwise.
 pub const IMAGE_PREFIX: &str = "IMAGE_PREFIX";
 
-/// An image by its name and tag, `test-busybox:0.1.0`.
+/// One of the project's images, in its own version.
 pub fn image(name: &str) -> String {
     let prefix = std::env::var(IMAGE_PREFIX).unwrap_or_else(|_| "ghcr.io/curfew-dev".to_owned());
-    format!("{prefix}/{name}")
+    format!("{prefix}/{name}:{}", env!("CARGO_PKG_VERSION"))
+}
+
+/// A manifest with the images of the prefix in force.
+pub(crate) fn with_images(text: &str) -> String {
+    text.lines()
+        .map(|line| {
+            match line.split_once("ghcr.io/curfew-dev/").and_then(|(a, b)| Some((a, b.split_once(':')?))) {
+                Some((before, (name, tag))) => {
+                    let after = tag.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+                    format!("{before}{}{after}\n", image(name))
+                }
+                None => format!("{line}\n"),
+            }
+        })
+        .collect()
 }
 
 /// A Job of one container `main` that runs a shell script; it is never tried again.
@@ -23,7 +38,7 @@ pub fn job(name: &str, script: &str) -> Value {
 }
 
 fn main(script: &str) -> Value {
-    json!({"name": "main", "image": image("test-busybox:0.1.0"), "command": ["sh", "-c", script]})
+    json!({"name": "main", "image": image("test-busybox"), "command": ["sh", "-c", script]})
 }
 
 /// The pod spec within a Job.

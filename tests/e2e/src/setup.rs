@@ -127,7 +127,9 @@ impl Setup {
     pub async fn run(self, test: impl AsyncFnOnce(&Space) -> Result<()>) -> Result<()> {
         let client = Client::try_default().await.context("no cluster: run `make e2e`, or set KUBECONFIG")?;
         let api = Api::<Namespace>::all(client.clone());
-        let Self { title, labels, annotations } = self;
+        let Self { title, mut labels, annotations } = self;
+        // By which what a killed run left is found.
+        labels.insert("e2e.curfew.dev/test".to_owned(), "true".to_owned());
         let metadata = ObjectMeta {
             generate_name: Some(format!("e2e-{}-", slug(&title))),
             labels: Some(labels),
@@ -138,8 +140,11 @@ impl Setup {
         let namespace =
             api.create(&Default::default(), &namespace).await.context("cannot make a namespace")?;
         let space = Space::new(client, namespace.metadata.name.unwrap_or_default(), title);
-        space.service_account_is_there().await?;
-        let outcome = AssertUnwindSafe(test(&space)).catch_unwind().await;
+        let whole = async {
+            space.service_account_is_there().await?;
+            test(&space).await
+        };
+        let outcome = AssertUnwindSafe(whole).catch_unwind().await;
         let failed = !matches!(outcome, Ok(Ok(())));
         let saved = if failed { Some(artefacts::save(&space).await) } else { None };
         // Pods first, and without grace: a namespace full of sleeping proxies takes half a minute to go.

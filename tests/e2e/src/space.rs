@@ -22,6 +22,8 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::{Shape, objects::with_images};
+
 /// A namespace of its own for one test.
 pub struct Space {
     client: Client,
@@ -96,8 +98,7 @@ impl Space {
     /// # Errors
     /// It is no YAML, or the API server refuses one of its objects.
     pub async fn apply_yaml(&self, text: &str) -> Result<()> {
-        let text = text.replace("ghcr.io/curfew-dev/", &crate::image(""));
-        let documents: Vec<Value> = serde_saphyr::from_multiple(&text)?;
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&with_images(text))?;
         for document in documents {
             self.apply(document).await?;
         }
@@ -308,6 +309,24 @@ impl Space {
         Ok(self.api_of(&object).await?.get(name).await?)
     }
 
+    /// Waits until there is no object of this kind with these labels.
+    ///
+    /// # Errors
+    /// One stays.
+    pub async fn until_none<K>(&self, labels: &str) -> Result<()>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+        K::DynamicType: Default,
+    {
+        let kind = K::plural(&K::DynamicType::default()).into_owned();
+        self.until(&format!("no {kind} are left"), PATIENCE, async || {
+            let left = self.api::<K>().list(&ListParams::default().labels(labels)).await?.items;
+            let names: Vec<_> = left.iter().map(ResourceExt::name_any).collect();
+            Ok(if names.is_empty() { Ok(()) } else { Err(names) })
+        })
+        .await
+    }
+
     /// A container's whole log.
     ///
     /// # Errors
@@ -315,6 +334,23 @@ impl Space {
     pub async fn log(&self, pod: &str, container: &str) -> Result<String> {
         let parameters = LogParams { container: Some(container.to_owned()), ..LogParams::default() };
         Ok(self.api::<Pod>().logs(pod, &parameters).await?)
+    }
+
+    /// Sees that every pod of a Job has the mesh's proxy and Curfew's wrapper: a test that a mesh forgot proves nothing.
+    ///
+    /// # Errors
+    /// One has not, or there is none.
+    pub async fn meshed(&self, shape: Shape) -> Result<()> {
+        let pods = self.pods("job-name").await?;
+        ensure!(!pods.is_empty(), "no Job has a pod");
+        for pod in pods {
+            let spec = pod.spec.as_ref().context("a pod without a spec")?;
+            let names: Vec<_> = spec.containers.iter().map(|container| container.name.as_str()).collect();
+            ensure!(names.contains(&shape.proxy()), "{} has no {}: {names:?}", pod.name_any(), shape.proxy());
+            let applied = pod.labels().get("curfew.dev/applied").map(String::as_str);
+            ensure!(applied == Some("await"), "{} was not wrapped: {applied:?}", pod.name_any());
+        }
+        Ok(())
     }
 
     /// What `kubectl describe` tells a user of a pod.

@@ -1,11 +1,13 @@
 //! Curfew is away, or being replaced: pods wait for it, and none slips through.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{cell::Cell, collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use curfew_e2e::{Setup, Shape, Space, job, pod_of, with};
-use futures_util::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Event, Pod},
+};
 use kube::{
     Api, ResourceExt,
     api::{ListParams, Patch, PatchParams},
@@ -52,11 +54,10 @@ async fn while_curfew_is_down_jobs_wait_and_then_run() -> Result<()> {
             change(space, json!({"replicas": 0})).await?;
             let result = async {
                 // A replica that is going answers on the connections it has to its last moment.
-                let replicas = Api::<Pod>::namespaced(space.client(), "curfew");
                 space
                     .until("nobody answers for Curfew", MINUTES, async || {
-                        let left = replicas.list(&ListParams::default()).await?.items;
-                        Ok(if left.is_empty() { Ok(()) } else { Err(left.len()) })
+                        let left = replicas(space).await?;
+                        Ok(if left.is_empty() { Ok(()) } else { Err(left) })
                     })
                     .await?;
                 space.apply(job("work", "true")).await?;
@@ -79,45 +80,84 @@ async fn while_curfew_is_down_jobs_wait_and_then_run() -> Result<()> {
         .await
 }
 
+/// At least this many Jobs, and as many more as the roll-out takes.
+const JOBS: usize = 200;
+
 #[tokio::test]
 async fn rolled_while_200_jobs_are_made_it_misses_none() -> Result<()> {
-    const JOBS: usize = 200;
     Setup::new("curfew rolled")
         .curfew()
         .mesh(Shape::Linkerd)
         .run(async |space| {
-            // Gated pods are admitted as any are, and do not crowd the node.
-            let gated = |number: usize| {
-                with(job(&format!("work-{number}"), "true"), |job| {
-                    pod_of(job)["schedulingGates"] = json!([{"name": "e2e.curfew.dev/never"}]);
-                })
-            };
+            let before = replicas(space).await?;
             let stamp = format!("{:?}", std::time::SystemTime::now());
-            let template = json!({"metadata": {"annotations": {"e2e.curfew.dev/rolled": stamp}}});
-            let create = stream::iter(0..JOBS).map(|number| space.apply(gated(number)));
-            let create = create.buffer_unordered(4).try_collect::<Vec<_>>();
-            let (created, rolled) = tokio::join!(create, async {
+            let rolled = Cell::new(None);
+            let made = Cell::new(0);
+            let make = async {
+                // A steady stream, which the roll-out begins and ends within.
+                let mut pace = tokio::time::interval(Duration::from_millis(60));
+                while made.get() < JOBS || rolled.get().is_none_or(|at| made.get() < at + JOBS / 10) {
+                    pace.tick().await;
+                    space.apply(gated(made.get())).await?;
+                    made.set(made.get() + 1);
+                }
+                anyhow::Ok(())
+            };
+            let roll = async {
+                space
+                    .until("the first Jobs are made", MINUTES, async || {
+                        Ok(if made.get() > JOBS / 10 { Ok(()) } else { Err(made.get()) })
+                    })
+                    .await?;
+                let template = json!({"metadata": {"annotations": {"e2e.curfew.dev/rolled": stamp}}});
                 change(space, json!({"template": template})).await?;
-                settled(space, 2).await
-            });
-            created?;
+                settled(space, 2).await?;
+                // Old replicas answer to the end of their grace.
+                space
+                    .until("the old replicas are gone", MINUTES, async || {
+                        let now = replicas(space).await?;
+                        Ok(if now.is_disjoint(&before) { Ok(()) } else { Err(now) })
+                    })
+                    .await?;
+                rolled.set(Some(made.get()));
+                anyhow::Ok(())
+            };
+            let (made_all, rolled) = tokio::join!(make, roll);
+            made_all?;
             rolled?;
-            let all = space
-                .until("every Job has its pod", MINUTES, async || {
-                    let pods = space.api::<Pod>().list(&ListParams::default()).await?.items;
-                    Ok(if pods.len() >= JOBS { Ok(pods) } else { Err(pods.len()) })
-                })
-                .await?;
-            let label = |pod: &Pod, key: &str| pod.labels().get(key).cloned();
-            let jobs: Option<BTreeSet<_>> = all.iter().map(|pod| label(pod, "job-name")).collect();
-            ensure!(jobs.context("a pod without a Job")?.len() == JOBS, "some Job has no pod");
-            let unpatched: Vec<_> = all
-                .iter()
-                .filter(|pod| label(pod, "curfew.dev/applied").as_deref() != Some("await"))
-                .map(ResourceExt::name_any)
-                .collect();
-            ensure!(unpatched.is_empty(), "unpatched: {unpatched:?}");
-            Ok(())
+            none_missed(space, made.get()).await
         })
         .await
+}
+
+/// A Job whose pod is admitted as any is, and does not crowd the node.
+fn gated(number: usize) -> Value {
+    with(job(&format!("work-{number}"), "true"), |job| {
+        pod_of(job)["schedulingGates"] = json!([{"name": "e2e.curfew.dev/never"}]);
+    })
+}
+
+async fn replicas(space: &Space) -> Result<BTreeSet<String>> {
+    let pods = Api::<Pod>::namespaced(space.client(), "curfew").list(&ListParams::default()).await?.items;
+    Ok(pods.iter().map(ResourceExt::name_any).collect())
+}
+
+/// Every Job has its one pod, every pod is patched, and none was refused first: the controller would have made another.
+async fn none_missed(space: &Space, jobs: usize) -> Result<()> {
+    let pods = space
+        .until("every Job has its pod", MINUTES, async || {
+            let pods = space.api::<Pod>().list(&ListParams::default()).await?.items;
+            Ok(if pods.len() >= jobs { Ok(pods) } else { Err(pods.len()) })
+        })
+        .await?;
+    let label = |pod: &Pod, key: &str| pod.labels().get(key).cloned();
+    let owners: Option<BTreeSet<_>> = pods.iter().map(|pod| label(pod, "job-name")).collect();
+    ensure!(owners.context("a pod without a Job")?.len() == jobs, "some of {jobs} Jobs have no pod");
+    let patched = |pod: &&Pod| label(pod, "curfew.dev/applied").as_deref() == Some("await");
+    let unpatched: Vec<_> = pods.iter().filter(|pod| !patched(pod)).map(ResourceExt::name_any).collect();
+    ensure!(unpatched.is_empty(), "unpatched: {unpatched:?}");
+    let refused =
+        space.api::<Event>().list(&ListParams::default().fields("reason=FailedCreate")).await?.items;
+    ensure!(refused.is_empty(), "refused, and made again: {:?}", refused[0].message);
+    Ok(())
 }

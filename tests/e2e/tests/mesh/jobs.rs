@@ -14,7 +14,10 @@ pub(crate) const CONNECT: &str = "nc -w 5 $KUBERNETES_SERVICE_HOST $KUBERNETES_S
 /// The containers of a Job's one pod, all of which have ended.
 pub(crate) async fn all_ended(space: &Space, job: &str) -> Result<Vec<Container>> {
     let pod = space
-        .pod_until(job, "has ended whole", |pod| containers(pod).iter().all(|c| c.state == "terminated"))
+        .pod_until(job, "has ended whole", |pod| {
+            let all = containers(pod);
+            !all.is_empty() && all.iter().all(|c| c.state == "terminated")
+        })
         .await?;
     Ok(containers(&pod))
 }
@@ -34,7 +37,7 @@ async fn a_job_completes_when_its_work_is_done() -> Result<()> {
                 let pod = space.pods_of("work").await?.remove(0);
                 let status = status_of(&pod).unwrap_or_default();
                 ensure!(status["strategy"] == "await", "{status}");
-                Ok(())
+                space.meshed(shape).await
             })
             .await?;
     }
@@ -63,13 +66,16 @@ async fn a_failing_main_fails_its_job_with_its_own_code() -> Result<()> {
 #[tokio::test]
 async fn the_injector_may_come_before_or_after_curfew_and_be_asked_again_or_not() -> Result<()> {
     let each = Injector::ALL.into_iter().flat_map(|injector| Shape::ALL.map(|shape| (injector, shape)));
-    try_join_all(each.map(|(injector, shape)| {
-        Setup::new(&format!("injector {}", injector.name())).curfew().injected(shape, injector).run(
-            async |space| {
+    try_join_all(each.map(|(injector, shape)| async move {
+        Setup::new(&format!("injector {}", injector.name()))
+            .curfew()
+            .injected(shape, injector)
+            .run(async |space| {
                 space.apply(job("work", CONNECT)).await?;
-                space.job_completes("work").await
-            },
-        )
+                space.job_completes("work").await?;
+                space.meshed(shape).await
+            })
+            .await
     }))
     .await?;
     Ok(())
@@ -78,7 +84,7 @@ async fn the_injector_may_come_before_or_after_curfew_and_be_asked_again_or_not(
 #[tokio::test]
 async fn the_first_connection_waits_for_a_proxy_that_takes_its_time() -> Result<()> {
     let each = ["0s", "5s", "25s"].into_iter().flat_map(|wait| Shape::ALL.map(|shape| (wait, shape)));
-    try_join_all(each.map(|(wait, shape)| {
+    try_join_all(each.map(|(wait, shape)| async move {
         Setup::new(&format!("ready after {wait}"))
             .curfew()
             .mesh(shape)
@@ -88,6 +94,7 @@ async fn the_first_connection_waits_for_a_proxy_that_takes_its_time() -> Result<
                 space.apply(job("work", CONNECT)).await?;
                 space.job_completes("work").await
             })
+            .await
     }))
     .await?;
     Ok(())
@@ -110,7 +117,8 @@ async fn a_proxy_that_never_gets_ready_is_the_pods_verdict() -> Result<()> {
                 let main = ended(&pod, "main").filter(|main| main.exit == Some(69));
                 ensure!(main.as_ref().is_some_and(|main| main.message.contains("not ready")), "{main:?}");
                 let described = space.described(&pod.name_any())?;
-                ensure!(described.contains("not ready"), "{described}");
+                let message = main.map(|main| main.message).unwrap_or_default();
+                ensure!(described.contains(message.trim()), "{described}");
                 Ok(())
             })
             .await?;
@@ -180,7 +188,8 @@ async fn two_mains_end_the_pod_when_both_are_done() -> Result<()> {
                     }
                 });
                 space.apply(two).await?;
-                space.job_completes("work").await
+                space.job_completes("work").await?;
+                space.meshed(shape).await
             })
             .await?;
     }

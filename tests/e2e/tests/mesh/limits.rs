@@ -5,6 +5,8 @@ use curfew_e2e::{Setup, Shape, job, pod_of, with};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
+use crate::sidecars::by_hand;
+
 const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 #[tokio::test]
@@ -24,7 +26,8 @@ async fn pod_security_restricted_takes_what_curfew_adds() -> Result<()> {
                     json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
             });
             space.apply(restricted).await?;
-            space.job_completes("work").await
+            space.job_completes("work").await?;
+            space.meshed(Shape::Linkerd).await
         })
         .await
 }
@@ -33,31 +36,33 @@ async fn pod_security_restricted_takes_what_curfew_adds() -> Result<()> {
 async fn a_resource_quota_takes_what_curfew_adds() -> Result<()> {
     Setup::new("quota")
         .curfew()
-        .mesh(Shape::Linkerd)
         .run(async |space| {
-            // Under a quota every container must say what it takes; the mesh's get theirs from the LimitRange.
+            // Under it, every container must say what it takes of each of these, those of init containers included;
+            // nothing here fills in what one leaves out.
             let resources = ["cpu", "memory", "ephemeral-storage"];
-            let hard = resources.map(|name| [format!("requests.{name}"), format!("limits.{name}")]);
-            let hard: serde_json::Map<String, Value> = hard
-                .into_iter()
-                .flatten()
+            let hard: serde_json::Map<String, Value> = resources
+                .iter()
+                .flat_map(|name| [format!("requests.{name}"), format!("limits.{name}")])
                 .map(|name| (name.clone(), json!(if name.ends_with("cpu") { "1" } else { "1Gi" })))
                 .collect();
             space
                 .apply(json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "all"},
                               "spec": {"hard": hard}}))
                 .await?;
-            let default = json!({"cpu": "100m", "memory": "192Mi", "ephemeral-storage": "64Mi"});
-            space
-                .apply(json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "all"},
-                    "spec": {"limits": [{"type": "Container", "default": default, "defaultRequest": default}]}}))
-                .await?;
-            let sized = with(job("work", "true"), |job| {
+            let sized = with(by_hand(job("work", "true")), |job| {
                 let own = json!({"cpu": "50m", "memory": "32Mi", "ephemeral-storage": "16Mi"});
-                pod_of(job)["containers"][0]["resources"] = json!({"requests": own, "limits": own});
+                for container in pod_of(job)["containers"].as_array_mut().into_iter().flatten() {
+                    container["resources"] = json!({"requests": own, "limits": own});
+                }
             });
             space.apply(sized).await?;
-            space.job_completes("work").await
+            space.job_completes("work").await?;
+            let pod = space.pods_of("work").await?.remove(0);
+            let added = pod.spec.context("no spec")?.init_containers.unwrap_or_default();
+            let added = added.into_iter().find(|c| c.name == "curfew-install").context("no installer")?;
+            let requests = added.resources.and_then(|resources| resources.requests).unwrap_or_default();
+            ensure!(resources.iter().all(|name| requests.contains_key(*name)), "{requests:?}");
+            Ok(())
         })
         .await
 }
@@ -77,7 +82,8 @@ async fn a_limit_range_with_a_minimum_takes_what_curfew_adds() -> Result<()> {
                                          "defaultRequest": default}]}}))
                 .await?;
             space.apply(job("work", "true")).await?;
-            space.job_completes("work").await
+            space.job_completes("work").await?;
+            space.meshed(Shape::Istio).await
         })
         .await
 }
@@ -94,7 +100,7 @@ async fn a_pod_keeps_its_class_of_service() -> Result<()> {
             .curfew()
             .run(async |space| {
                 // A sidecar written by hand, of the pod's own class; the mesh's proxy would bring one of its own.
-                let sized = with(crate::sidecars::by_hand(job("work", "true")), |job| {
+                let sized = with(by_hand(job("work", "true")), |job| {
                     for container in pod_of(job)["containers"].as_array_mut().into_iter().flatten() {
                         container["resources"] = resources.clone();
                     }
@@ -121,11 +127,15 @@ async fn what_curfew_adds_sees_no_token_whichever_comes_first() -> Result<()> {
                 space.apply(job("work", "true")).await?;
                 let pod: Pod = space.pod_until("work", "is there", |_| true).await?;
                 let spec = pod.spec.context("no spec")?;
-                let added = spec.init_containers.iter().flatten().find(|c| c.name == "curfew-install");
-                let added = added.context("no installer")?;
-                let mounts = added.volume_mounts.iter().flatten().filter(|mount| mount.mount_path == TOKEN);
-                let volumes: Vec<_> = mounts.map(|mount| mount.name.as_str()).collect();
-                ensure!(volumes == ["curfew-no-token"], "{volumes:?}");
+                let ours = |name: &str| name.starts_with("curfew-");
+                let added: Vec<_> = spec.init_containers.iter().flatten().filter(|c| ours(&c.name)).collect();
+                ensure!(!added.is_empty(), "Curfew added no container");
+                for container in added {
+                    let mounts = container.volume_mounts.iter().flatten();
+                    let mounts = mounts.filter(|mount| mount.mount_path == TOKEN);
+                    let volumes: Vec<_> = mounts.map(|mount| mount.name.as_str()).collect();
+                    ensure!(volumes == ["curfew-no-token"], "{}: {volumes:?}", container.name);
+                }
                 let volume = spec.volumes.iter().flatten().find(|volume| volume.name == "curfew-no-token");
                 ensure!(volume.is_some_and(|volume| volume.empty_dir.is_some()), "{volume:?}");
                 space.job_completes("work").await

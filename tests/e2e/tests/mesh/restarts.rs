@@ -31,7 +31,7 @@ async fn under_on_failure_a_second_attempt_finds_its_proxy_and_the_pod_ends() ->
                 let restarts = |name: &str| ended.iter().find(|c| c.name == name).map(|c| c.restarts);
                 ensure!(restarts("main") == Some(1), "{ended:?}");
                 ensure!(restarts(shape.proxy()) == Some(0), "{ended:?}");
-                Ok(())
+                space.meshed(shape).await
             })
             .await?;
     }

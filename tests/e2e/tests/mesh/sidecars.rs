@@ -12,8 +12,7 @@ pub(crate) fn by_hand(job: Value) -> Value {
         let row = "- name: helper\n  containers: [helper]\n  ready: http://127.0.0.1:9901/ready\n  \
                    shutdown: {url: 'http://127.0.0.1:9901/quitquitquit'}\n";
         job["spec"]["template"]["metadata"] = json!({"annotations": {"curfew.dev/sidecars": row}});
-        let helper =
-            json!({"name": "helper", "image": image("test-standin:0.1.0"), "args": ["--shape=envoy"]});
+        let helper = json!({"name": "helper", "image": image("test-standin"), "args": ["--shape=envoy"]});
         if let Some(containers) = pod_of(job)["containers"].as_array_mut() {
             containers.push(helper);
         }

@@ -2,7 +2,10 @@
 
 use anyhow::{Result, ensure};
 use curfew_e2e::{Setup, Shape, Space, containers, ended, job, testrun, with};
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{Pod, Service},
+};
 use kube::{ResourceExt, api::ListParams};
 use serde_json::{Value, json};
 
@@ -20,18 +23,18 @@ async fn finishes(shape: Shape, sample: &str) -> Result<()> {
         .run(async |space| {
             apply(space, sample).await?;
             space.stage(sample, "finished").await?;
-            every_job_is_complete(space).await
+            every_job_is_complete(space, shape).await
         })
         .await
 }
 
-async fn every_job_is_complete(space: &Space) -> Result<()> {
+async fn every_job_is_complete(space: &Space, shape: Shape) -> Result<()> {
     let jobs = space.api::<Job>().list(&ListParams::default()).await?.items;
     ensure!(jobs.len() >= 3, "only {} Jobs", jobs.len());
     for job in jobs {
         space.job_completes(&job.name_any()).await?;
     }
-    Ok(())
+    space.meshed(shape).await
 }
 
 #[tokio::test]
@@ -58,7 +61,7 @@ async fn its_starter_waits_for_its_proxy() -> Result<()> {
             let starter = space.pods_of("basic-starter").await?.remove(0);
             let log = space.log(&starter.name_any(), "k6-curl").await?;
             ensure!(log.contains("\"http_code\":200"), "{log}");
-            every_job_is_complete(space).await
+            every_job_is_complete(space, Shape::Linkerd).await
         })
         .await
 }
@@ -99,7 +102,7 @@ async fn a_script_on_a_volume_claim_finishes() -> Result<()> {
             let text = text.replace("k6-script-volume", &format!("k6-script-volume{unique}"));
             space.apply_yaml(&text.replace("test-k6-scripts", &format!("test-k6-scripts{unique}"))).await?;
             space.stage("volume-claim", "finished").await?;
-            every_job_is_complete(space).await
+            every_job_is_complete(space, Shape::Istio).await
         })
         .await
 }
@@ -137,7 +140,8 @@ async fn the_older_kind_k6_finishes() -> Result<()> {
         .run(async |space| {
             apply(space, "k6").await?;
             let ask = json!({"apiVersion": "k6.io/v1alpha1", "kind": "K6", "metadata": {"name": "older"}});
-            space.stage_is(ask, "finished").await
+            space.stage_is(ask, "finished").await?;
+            every_job_is_complete(space, Shape::Linkerd).await
         })
         .await
 }
@@ -149,7 +153,13 @@ async fn one_that_cleans_up_after_itself_is_gone_with_all_it_made() -> Result<()
         .mesh(Shape::Istio)
         .run(async |space| {
             apply(space, "cleanup").await?;
-            space.is_gone(testrun("cleanup")).await
+            // The operator takes one away that ended in an error, too.
+            space.stage("cleanup", "started").await?;
+            space.meshed(Shape::Istio).await?;
+            space.is_gone(testrun("cleanup")).await?;
+            space.until_none::<Job>("app=k6").await?;
+            space.until_none::<Pod>("app=k6").await?;
+            space.until_none::<Service>("app=k6").await
         })
         .await
 }
@@ -188,7 +198,7 @@ async fn a_cron_job_that_applies_a_testrun_asks_the_api_server_at_once_and_ends(
                     space.job_completes(&name).await?;
                     space.stage("nightly-run", "finished").await?;
                 }
-                Ok(())
+                every_job_is_complete(space, shape).await
             })
             .await?;
     }

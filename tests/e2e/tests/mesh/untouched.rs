@@ -11,8 +11,7 @@ async fn a_pod_that_never_ends_is_untouched() -> Result<()> {
         .curfew()
         .mesh(Shape::Linkerd)
         .run(async |space| {
-            let main =
-                json!({"name": "main", "image": image("test-busybox:0.1.0"), "command": ["sleep", "600"]});
+            let main = json!({"name": "main", "image": image("test-busybox"), "command": ["sleep", "600"]});
             space
                 .apply(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "server"},
                               "spec": {"containers": [main.clone()]}}))
@@ -48,7 +47,8 @@ async fn a_labelled_pod_in_an_unlabelled_namespace_ends() -> Result<()> {
                 job["spec"]["template"]["metadata"] = json!({"labels": {"curfew.dev/inject": "enabled"}});
             });
             space.apply(labelled).await?;
-            space.job_completes("work").await
+            space.job_completes("work").await?;
+            space.meshed(Shape::Istio).await
         })
         .await
 }
