@@ -25,7 +25,7 @@ mkdir -p "$out" "$cache"
 zig=$cache/zig-$zig_version
 if [ ! -d "$zig" ]; then
   rm -rf "$zig.part"
-  python3 -m pip install --quiet --disable-pip-version-check --target "$zig.part" "ziglang==$zig_version"
+  python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target "$zig.part" "ziglang==$zig_version"
   mv "$zig.part" "$zig"
 fi
 for arch in $architectures; do

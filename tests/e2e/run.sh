@@ -72,13 +72,13 @@ cargo build --locked --quiet -p curfew-e2e --bin bench-cluster
 step "installing the operator double, the test mesh and Curfew"
 # What an earlier run left when it was killed.
 "$KUBECTL" delete namespace --selector e2e.curfew.dev/test --wait=false
-sh "$ROOT/tests/operator/deploy.sh"
-sh "$ROOT/tests/mesh/deploy.sh"
-sh "$ROOT/manifests/install/deploy.sh"
+sh "$ROOT/tests/operator/deploy.sh" >/dev/null
+sh "$ROOT/tests/mesh/deploy.sh" >/dev/null
+sh "$ROOT/manifests/install/deploy.sh" >/dev/null
 # The same tag may stand for another image by now.
 restart() {
-  "$KUBECTL" -n "$1" rollout restart "deployment/$2"
-  "$KUBECTL" -n "$1" rollout status "deployment/$2" --timeout 180s
+  "$KUBECTL" -n "$1" rollout restart "deployment/$2" >/dev/null
+  "$KUBECTL" -n "$1" rollout status "deployment/$2" --timeout 180s >/dev/null
 }
 restart k6-operator-system k6-operator-controller-manager
 restart test-mesh test-mesh

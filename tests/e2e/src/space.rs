@@ -240,8 +240,9 @@ impl Space {
 
     async fn job_ends(&self, name: &str) -> Result<String> {
         self.until(&format!("Job {name} ends"), PATIENCE, async || {
-            let job = self.api::<Job>().get(name).await?;
-            let conditions = job.status.and_then(|status| status.conditions).unwrap_or_default();
+            // One that somebody else makes may not be there yet.
+            let status = self.api::<Job>().get_opt(name).await?.and_then(|job| job.status);
+            let conditions = status.and_then(|status| status.conditions).unwrap_or_default();
             let last = conditions
                 .into_iter()
                 .find(|is| is.status == "True" && ["Complete", "Failed"].contains(&&*is.type_));
