@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{endpoint::Endpoint, image};
+use super::{Native, endpoint::Endpoint, image};
 use crate::pod::{Container, Pod};
 
 /// A helper container that never ends by itself.
@@ -35,6 +35,9 @@ pub struct Sidecar {
     /// How it is told to end; where absent it cannot be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shutdown: Option<Shutdown>,
+    /// How it is made a native sidecar; where absent it never is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub native: Option<Native>,
 }
 
 /// One thing that proves a container to be a sidecar.
@@ -118,6 +121,8 @@ pub struct Resolved {
     pub ready: Option<String>,
     /// `[METHOD=]URL` that ends it.
     pub shutdown: Option<String>,
+    /// Command of the hook a native sidecar gets before it is stopped.
+    pub pre_stop: Option<Vec<String>>,
 }
 
 // === impl Sidecar ===
@@ -145,6 +150,7 @@ impl Sidecar {
         Resolved {
             ready: self.ready.as_ref().and_then(resolve),
             shutdown: self.shutdown.as_ref().and_then(|shutdown| resolve(&shutdown.url)),
+            pre_stop: self.native.as_ref().and_then(|native| native.pre_stop(&ports)),
         }
     }
 }
