@@ -53,7 +53,11 @@ pub fn of(pod: &Pod<'_>, plan: &Plan) -> Patch {
     let status = plan.status();
     let mut entries: Vec<_> = annotations.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     entries.push((STATUS, &status));
-    if fits(&pod.metadata, &entries) {
+    if !fits(&pod.metadata, &entries) {
+        // The mesh has to be told all the same.
+        entries.pop();
+    }
+    if fits(&pod.metadata, &entries) && !entries.is_empty() {
         editor.set_entries("annotations", present, &entries);
     }
     for key in remove_annotations {
