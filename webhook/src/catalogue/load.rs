@@ -156,7 +156,7 @@ fn checked(row: Sidecar) -> Result<Sidecar, String> {
     }
     let endpoints = [row.ready.as_ref(), row.shutdown.as_ref().map(|shutdown| &shutdown.url)];
     let names = endpoints.into_iter().flatten().filter_map(|endpoint| endpoint.port_name());
-    for name in names {
+    for name in names.chain(row.ports.values().filter_map(|port| port.needs.as_deref())) {
         if !row.ports.contains_key(name) {
             return Err(format!("no port `{name}` in `ports`"));
         }
@@ -244,6 +244,8 @@ mod tests {
         assert!(refused(&with("{annotations: {a/b/c: x}}")).contains("a/b/c"));
         assert!(refused(&with("{env: {'': x}}")).contains("environment variable"));
         assert!(refused(&with("{env: {A=B: x}}")).contains("A=B"));
+        let port = "- {name: a, containers: [a], ports: {b: {default: 1, needs: c}}}";
+        assert!(refused(port).contains("no port `c`"));
         let listed = "- {name: a, containers: [a], native: {listedIn: 'no key!'}}";
         assert!(refused(listed).contains("no key!"));
         assert!(refused("- {name: Big Name, containers: [a]}").contains("`name`"));

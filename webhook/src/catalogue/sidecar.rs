@@ -63,6 +63,9 @@ pub struct Port {
     /// Where the pod says its number; the first that does wins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub from: Vec<PortSource>,
+    /// Another port without which this one does not answer: off (0) where that one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<String>,
 }
 
 /// Where a pod says the number of a port.
@@ -141,8 +144,13 @@ impl Sidecar {
 
     /// The endpoints with the ports this pod gives them. A port that is switched off (0) has none.
     pub fn resolve(&self, container: &Container<'_>, pod: &Pod<'_>) -> Resolved {
-        let ports: BTreeMap<&str, u16> =
+        let mut ports: BTreeMap<&str, u16> =
             self.ports.iter().map(|(name, port)| (name.as_str(), port.number(container, pod))).collect();
+        for (name, port) in &self.ports {
+            if port.needs.as_deref().is_some_and(|other| ports.get(other) == Some(&0)) {
+                ports.insert(name, 0);
+            }
+        }
         let resolve = |endpoint: &Endpoint| match endpoint.port_name().and_then(|name| ports.get(name)) {
             Some(0) => None,
             _ => Some(endpoint.resolve(&ports)),
