@@ -5,12 +5,15 @@
 
 mod endpoint;
 mod image;
+mod key;
 mod load;
+mod native;
 mod sidecar;
 mod workload;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use image::repository;
 pub use load::{BrokenRow, Catalogue, Rows, user_rows};
+pub use native::Native;
 pub use sidecar::{Evidence, Port, PortSource, Resolved, Settings, Shutdown, Sidecar};
 pub use workload::{JobName, Match, Workload, Wrapper};

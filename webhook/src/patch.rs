@@ -7,6 +7,7 @@
 //! well ([`Patch::applied`]), and so do the tests, to whatever JSON they can think of.
 
 mod edit;
+mod native;
 
 use json_patch::PatchError;
 use serde::{Serialize, Serializer};
@@ -42,7 +43,7 @@ struct Variable<'a> {
 /// `pod` is what is patched, which has to have the containers of the pod that was planned for.
 pub fn of(pod: &Pod<'_>, plan: &Plan) -> Patch {
     let mut editor = Editor::default();
-    let Edits { annotations, remove_annotations, env, wraps, install } = &plan.edits;
+    let Edits { annotations, remove_annotations, env, wraps, install, native } = &plan.edits;
 
     let Metadata { is_there, labels, annotations: present, .. } = &pod.metadata;
     if !is_there {
@@ -52,7 +53,11 @@ pub fn of(pod: &Pod<'_>, plan: &Plan) -> Patch {
     let status = plan.status();
     let mut entries: Vec<_> = annotations.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     entries.push((STATUS, &status));
-    if fits(&pod.metadata, &entries) {
+    if !fits(&pod.metadata, &entries) {
+        // The mesh has to be told all the same.
+        entries.pop();
+    }
+    if fits(&pod.metadata, &entries) && !entries.is_empty() {
         editor.set_entries("annotations", present, &entries);
     }
     for key in remove_annotations {
@@ -73,6 +78,9 @@ pub fn of(pod: &Pod<'_>, plan: &Plan) -> Patch {
     for of_one in env.chunk_by(|a, b| a.index == b.index) {
         set_env(&mut editor, &pod.spec.containers[of_one[0].index], of_one);
     }
+    if let Some(native) = native {
+        native::carry_out(&mut editor, &pod.spec, native);
+    }
     editor.finish()
 }
 
@@ -82,13 +90,15 @@ pub fn of(pod: &Pod<'_>, plan: &Plan) -> Patch {
 /// our two passes even, and would be undone by the second.
 fn renew_installer(editor: &mut Editor, containers: &[Container<'_>], wanted: &str) {
     let Some(index) = containers.iter().position(|container| container.name == INSTALLER) else { return };
-    let image = containers[index].image.as_deref().unwrap_or_default();
+    let path = format!("/spec/initContainers/{index}");
+    editor.guarded(&path, INSTALLER, |editor| renew_image(editor, &path, &containers[index], wanted));
+}
+
+fn renew_image(editor: &mut Editor, path: &str, container: &Container<'_>, wanted: &str) {
+    let image = container.image.as_deref().unwrap_or_default();
     let pinned = image.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('@'));
     if !pinned && repository(image) == repository(wanted) {
-        let path = format!("/spec/initContainers/{index}");
-        editor.guarded(&path, INSTALLER, |editor| {
-            editor.set(format_args!("{path}/image"), Some(image), wanted);
-        });
+        editor.set(format_args!("{path}/image"), Some(image), wanted);
     }
 }
 

@@ -7,7 +7,12 @@
 mod added;
 mod deliver;
 mod finish;
+mod gate;
+mod hooks;
 mod key;
+mod layout;
+mod listing;
+mod native;
 mod obstacle;
 mod prepare;
 mod probe;
@@ -22,10 +27,14 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-pub use added::{AddedMount, AddedVolume, EmptyDir, Image, Installer, SecurityContext};
+pub use added::{AddedContainer, AddedMount, AddedVolume, EmptyDir, Image, SecurityContext};
 pub use deliver::{BIN_DIR, BIN_VOLUME, INSTALLER, Install, REAPER, RUN_DIR, RUN_VOLUME, TOKEN_VOLUME};
 pub use finish::ExitCodes;
+pub use gate::GATE;
+pub use hooks::HookEdit;
 pub use key::*;
+pub use layout::{GatePlace, Move, Place};
+pub use native::Native;
 pub use prepare::EnvEdit;
 pub use probe::ProbeEdit;
 pub use strategy::{Strategy, Wish};
@@ -106,6 +115,9 @@ pub struct Edits {
     pub wraps: Vec<Wrap>,
     /// How the wrapper comes into the pod; absent where no command is replaced.
     pub install: Option<Install>,
+    /// Sidecars to make native; carried out last, so places in the rest are those of the pod as it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub native: Option<Native>,
 }
 
 /// Decides what is to be done to a pod.
@@ -136,7 +148,7 @@ pub fn plan(pod: &Pod<'_>, context: Context<'_>) -> Verdict {
         strategy: choice.strategy,
         reason: clipped(choice.reason),
         workload: survey.workload_name().to_owned(),
-        containers: survey.roles(),
+        containers: survey.roles(choice.strategy == Strategy::Native),
         passed_over: choice.passed_over.into_iter().map(|(strategy, why)| (strategy, clipped(why))).collect(),
         warnings: warnings.into_iter().map(clipped).collect(),
         prepared: choice.prepared,

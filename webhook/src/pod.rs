@@ -8,14 +8,16 @@
 mod object;
 mod probe;
 mod quantity;
+mod restart;
 mod text;
 mod view;
 
 pub(crate) use object::Object;
 pub use probe::{Probe, ProbeFields};
 pub use quantity::Quantity;
+pub use restart::{RestartRule, RestartRuleExitCodes};
 pub use text::Text;
 pub use view::{
-    Container, ContainerPort, EnvVar, Metadata, Os, OwnerReference, Pod, PodSecurityContext, PodSpec,
-    RestartRule, RestartRuleExitCodes, Volume, VolumeMount,
+    Container, ContainerPort, EnvVar, Metadata, Os, OwnerReference, Pod, PodSecurityContext, PodSpec, Volume,
+    VolumeMount,
 };

@@ -1,11 +1,13 @@
 //! One test's namespace: making objects in it, and waiting for what becomes of them.
 
+mod expect;
+
 use std::{
     fmt::Debug,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
@@ -15,14 +17,14 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams, PropagationPolicy},
+    api::{DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams},
     core::GroupVersionKind,
     discovery,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Shape, objects::with_images};
+use crate::objects::with_images;
 
 /// A namespace of its own for one test.
 pub struct Space {
@@ -162,27 +164,6 @@ impl Space {
         Ok(())
     }
 
-    /// How long the pod of a Job takes to go, from its deletion with its own grace. It has to have started its main.
-    ///
-    /// # Errors
-    /// It does not start, or does not go.
-    pub async fn time_to_go(&self, job: &str) -> Result<Duration> {
-        let runs =
-            |pod: &Pod| crate::containers(pod).iter().any(|c| c.name == "main" && c.state == "running");
-        let pod = self.pod_until(job, "runs its main", runs).await?.name_any();
-        // Its Job would make another one.
-        let orphan =
-            DeleteParams { propagation_policy: Some(PropagationPolicy::Orphan), ..DeleteParams::default() };
-        self.delete::<Job>(job, &orphan).await?;
-        let start = Instant::now();
-        self.delete::<Pod>(&pod, &DeleteParams::default()).await?;
-        self.until(&format!("pod {pod} is gone"), PATIENCE, async || {
-            Ok(self.api::<Pod>().get_opt(&pod).await?.map_or(Ok(()), |pod| Err(crate::containers(&pod))))
-        })
-        .await?;
-        Ok(start.elapsed())
-    }
-
     /// The pods of a Job, oldest first.
     ///
     /// # Errors
@@ -201,106 +182,6 @@ impl Space {
         Ok(pods)
     }
 
-    /// Waits until the newest pod of a Job is as wanted.
-    ///
-    /// # Errors
-    /// It did not become so.
-    pub async fn pod_until(&self, job: &str, what: &str, wanted: impl Fn(&Pod) -> bool) -> Result<Pod> {
-        self.until(&format!("the pod of {job} {what}"), PATIENCE, async || {
-            let newest = self.pods_of(job).await?.pop();
-            Ok(match newest {
-                Some(pod) if wanted(&pod) => Ok(pod),
-                other => Err(other.map(|pod| crate::containers(&pod))),
-            })
-        })
-        .await
-    }
-
-    /// Waits until a Job is Complete.
-    ///
-    /// # Errors
-    /// It failed, or did not end.
-    pub async fn job_completes(&self, name: &str) -> Result<()> {
-        match self.job_ends(name).await?.as_str() {
-            "Complete" => Ok(()),
-            other => Err(anyhow!("Job {name} ended as {other}")),
-        }
-    }
-
-    /// Waits until a Job is Failed.
-    ///
-    /// # Errors
-    /// It completed, or did not end.
-    pub async fn job_fails(&self, name: &str) -> Result<()> {
-        match self.job_ends(name).await?.as_str() {
-            "Failed" => Ok(()),
-            other => Err(anyhow!("Job {name} ended as {other}, not as Failed")),
-        }
-    }
-
-    async fn job_ends(&self, name: &str) -> Result<String> {
-        self.until(&format!("Job {name} ends"), PATIENCE, async || {
-            // One that somebody else makes may not be there yet.
-            let status = self.api::<Job>().get_opt(name).await?.and_then(|job| job.status);
-            let conditions = status.and_then(|status| status.conditions).unwrap_or_default();
-            let last = conditions
-                .into_iter()
-                .find(|is| is.status == "True" && ["Complete", "Failed"].contains(&&*is.type_));
-            Ok(match last {
-                Some(condition) => Ok(condition.type_),
-                None => Err(self.pods_of(name).await?.iter().map(crate::containers).collect::<Vec<_>>()),
-            })
-        })
-        .await
-    }
-
-    /// Waits until a TestRun reaches a stage.
-    ///
-    /// # Errors
-    /// It did not.
-    pub async fn stage(&self, testrun: &str, wanted: &str) -> Result<()> {
-        self.stage_is(crate::testrun(testrun), wanted).await
-    }
-
-    /// The same with an object of any kind that has stages.
-    ///
-    /// # Errors
-    /// It did not, or went to `error`.
-    pub async fn stage_is(&self, object: Value, wanted: &str) -> Result<()> {
-        let what = format!("{} {} is {wanted}", object["kind"], object["metadata"]["name"]);
-        let stage = self
-            .until(&what, 2 * PATIENCE, async || {
-                let found = self.get(object.clone()).await?;
-                let stage = found.data["status"]["stage"].as_str().unwrap_or_default().to_owned();
-                Ok(if stage == wanted || stage == "error" { Ok(stage) } else { Err(stage) })
-            })
-            .await?;
-        ensure!(stage == wanted, "{what}: it is {stage}");
-        Ok(())
-    }
-
-    /// The stage of a TestRun, empty before its first.
-    ///
-    /// # Errors
-    /// There is none.
-    pub async fn stage_of(&self, testrun: &str) -> Result<String> {
-        let found = self.get(crate::testrun(testrun)).await?;
-        Ok(found.data["status"]["stage"].as_str().unwrap_or_default().to_owned())
-    }
-
-    /// Waits until there is no object of this one's kind and name.
-    ///
-    /// # Errors
-    /// It stays.
-    pub async fn is_gone(&self, object: Value) -> Result<()> {
-        let name = object["metadata"]["name"].as_str().unwrap_or_default();
-        let api = self.api_of(&object).await?;
-        self.until(&format!("{} {name} is gone", object["kind"]), 2 * PATIENCE, async || {
-            Ok(api.get_opt(name).await?.map_or(Ok(()), |found| Err(found.data["status"].clone())))
-        })
-        .await
-    }
-
     /// The object as it stands that has this one's kind and name.
     ///
     /// # Errors
@@ -310,24 +191,6 @@ impl Space {
         Ok(self.api_of(&object).await?.get(name).await?)
     }
 
-    /// Waits until there is no object of this kind with these labels.
-    ///
-    /// # Errors
-    /// One stays.
-    pub async fn until_none<K>(&self, labels: &str) -> Result<()>
-    where
-        K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
-        K::DynamicType: Default,
-    {
-        let kind = K::plural(&K::DynamicType::default()).into_owned();
-        self.until(&format!("no {kind} are left"), PATIENCE, async || {
-            let left = self.api::<K>().list(&ListParams::default().labels(labels)).await?.items;
-            let names: Vec<_> = left.iter().map(ResourceExt::name_any).collect();
-            Ok(if names.is_empty() { Ok(()) } else { Err(names) })
-        })
-        .await
-    }
-
     /// A container's whole log.
     ///
     /// # Errors
@@ -335,23 +198,6 @@ impl Space {
     pub async fn log(&self, pod: &str, container: &str) -> Result<String> {
         let parameters = LogParams { container: Some(container.to_owned()), ..LogParams::default() };
         Ok(self.api::<Pod>().logs(pod, &parameters).await?)
-    }
-
-    /// Sees that every pod of a Job has the mesh's proxy and Curfew's wrapper: a test that a mesh forgot proves nothing.
-    ///
-    /// # Errors
-    /// One has not, or there is none.
-    pub async fn meshed(&self, shape: Shape) -> Result<()> {
-        let pods = self.pods("job-name").await?;
-        ensure!(!pods.is_empty(), "no Job has a pod");
-        for pod in pods {
-            let spec = pod.spec.as_ref().context("a pod without a spec")?;
-            let names: Vec<_> = spec.containers.iter().map(|container| container.name.as_str()).collect();
-            ensure!(names.contains(&shape.proxy()), "{} has no {}: {names:?}", pod.name_any(), shape.proxy());
-            let applied = pod.labels().get("curfew.dev/applied").map(String::as_str);
-            ensure!(applied == Some("await"), "{} was not wrapped: {applied:?}", pod.name_any());
-        }
-        Ok(())
     }
 
     /// What `kubectl describe` tells a user of a pod.

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
-use super::{Sidecar, Workload, Wrapper};
+use super::{
+    Native, Sidecar, Workload, Wrapper,
+    key::{is_annotation_key, is_env_name},
+};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/catalogue");
 
@@ -145,39 +148,20 @@ fn checked(row: Sidecar) -> Result<Sidecar, String> {
             return Err(format!("`{name}` is no name of an environment variable"));
         }
     }
+    if let Some(key) = row.native.iter().flat_map(Native::annotations).find(|key| !is_annotation_key(key)) {
+        return Err(format!("`{key}` is no key of an annotation"));
+    }
     if row.containers.is_empty() && row.evidence.is_empty() {
         return Err("neither `containers` nor `evidence` says which container it is".to_owned());
     }
     let endpoints = [row.ready.as_ref(), row.shutdown.as_ref().map(|shutdown| &shutdown.url)];
     let names = endpoints.into_iter().flatten().filter_map(|endpoint| endpoint.port_name());
-    for name in names {
+    for name in names.chain(row.ports.values().filter_map(|port| port.needs.as_deref())) {
         if !row.ports.contains_key(name) {
             return Err(format!("no port `{name}` in `ports`"));
         }
     }
     Ok(row)
-}
-
-/// `[PREFIX/]NAME`, as the API server takes it.
-fn is_annotation_key(key: &str) -> bool {
-    let ends_well = |text: &str| {
-        text.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && text.ends_with(|c: char| c.is_ascii_alphanumeric())
-    };
-    let (prefix, name) = key.rsplit_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
-    let name_chars = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let prefix_chars = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
-    (1..=63).contains(&name.len())
-        && ends_well(name)
-        && name.chars().all(name_chars)
-        && prefix
-            .is_none_or(|prefix| prefix.len() <= 253 && ends_well(prefix) && prefix.chars().all(prefix_chars))
-}
-
-/// What every version of Kubernetes takes; newer ones take more.
-fn is_env_name(name: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(allowed)
 }
 
 fn files<T: DeserializeOwned>(folder: &str) -> Result<Vec<T>, String> {
@@ -260,6 +244,10 @@ mod tests {
         assert!(refused(&with("{annotations: {a/b/c: x}}")).contains("a/b/c"));
         assert!(refused(&with("{env: {'': x}}")).contains("environment variable"));
         assert!(refused(&with("{env: {A=B: x}}")).contains("A=B"));
+        let port = "- {name: a, containers: [a], ports: {b: {default: 1, needs: c}}}";
+        assert!(refused(port).contains("no port `c`"));
+        let listed = "- {name: a, containers: [a], native: {listedIn: 'no key!'}}";
+        assert!(refused(listed).contains("no key!"));
         assert!(refused("- {name: Big Name, containers: [a]}").contains("`name`"));
         let (rows, broken) = user_rows(&with("{annotations: {a.b/C_d: x}, env: {A_B: x}}")).expect("a list");
         assert_eq!((rows.len(), broken.len()), (1, 0));

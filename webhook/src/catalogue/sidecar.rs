@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{endpoint::Endpoint, image};
+use super::{Native, endpoint::Endpoint, image};
 use crate::pod::{Container, Pod};
 
 /// A helper container that never ends by itself.
@@ -35,6 +35,9 @@ pub struct Sidecar {
     /// How it is told to end; where absent it cannot be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shutdown: Option<Shutdown>,
+    /// How it is made a native sidecar; where absent it never is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub native: Option<Native>,
 }
 
 /// One thing that proves a container to be a sidecar.
@@ -60,6 +63,9 @@ pub struct Port {
     /// Where the pod says its number; the first that does wins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub from: Vec<PortSource>,
+    /// Another port without which this one does not answer: off (0) where that one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<String>,
 }
 
 /// Where a pod says the number of a port.
@@ -118,6 +124,8 @@ pub struct Resolved {
     pub ready: Option<String>,
     /// `[METHOD=]URL` that ends it.
     pub shutdown: Option<String>,
+    /// Command of the hook a native sidecar gets before it is stopped.
+    pub pre_stop: Option<Vec<String>>,
 }
 
 // === impl Sidecar ===
@@ -136,8 +144,13 @@ impl Sidecar {
 
     /// The endpoints with the ports this pod gives them. A port that is switched off (0) has none.
     pub fn resolve(&self, container: &Container<'_>, pod: &Pod<'_>) -> Resolved {
-        let ports: BTreeMap<&str, u16> =
+        let mut ports: BTreeMap<&str, u16> =
             self.ports.iter().map(|(name, port)| (name.as_str(), port.number(container, pod))).collect();
+        for (name, port) in &self.ports {
+            if port.needs.as_deref().is_some_and(|other| ports.get(other) == Some(&0)) {
+                ports.insert(name, 0);
+            }
+        }
         let resolve = |endpoint: &Endpoint| match endpoint.port_name().and_then(|name| ports.get(name)) {
             Some(0) => None,
             _ => Some(endpoint.resolve(&ports)),
@@ -145,6 +158,7 @@ impl Sidecar {
         Resolved {
             ready: self.ready.as_ref().and_then(resolve),
             shutdown: self.shutdown.as_ref().and_then(|shutdown| resolve(&shutdown.url)),
+            pre_stop: self.native.as_ref().and_then(|native| native.pre_stop(&ports)),
         }
     }
 }

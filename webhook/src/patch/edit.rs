@@ -19,6 +19,8 @@ pub(super) struct Editor {
 #[derive(Serialize)]
 struct Operation<'a, V: ?Sized> {
     op: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a str>,
     path: fmt::Arguments<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<&'a V>,
@@ -45,6 +47,12 @@ impl Editor {
     /// Removes a member that is there.
     pub(super) fn remove(&mut self, path: fmt::Arguments<'_>) {
         self.push::<()>("remove", path, None);
+    }
+
+    /// Moves an array element, whose name is tested, as it is.
+    pub(super) fn relocate(&mut self, from: &str, name: &str, path: &str) {
+        self.operations.push(json("test", None, format_args!("{from}/name"), Some(name)));
+        self.operations.push(json::<()>("move", Some(from), format_args!("{path}"), None));
     }
 
     /// Sets members of `metadata`'s labels or annotations.
@@ -93,7 +101,7 @@ impl Editor {
         let start = self.operations.len();
         edits(self);
         if self.operations.len() > start {
-            let test = json("test", format_args!("{element}/name"), Some(name));
+            let test = json("test", None, format_args!("{element}/name"), Some(name));
             if !self.operations[..start].contains(&test) {
                 self.operations.insert(start, test);
             }
@@ -108,16 +116,16 @@ impl Editor {
     where
         V: Serialize + ?Sized,
     {
-        self.operations.push(json(op, path, value));
+        self.operations.push(json(op, None, path, value));
     }
 }
 
-fn json<V>(op: &'static str, path: fmt::Arguments<'_>, value: Option<&V>) -> String
+fn json<V>(op: &'static str, from: Option<&str>, path: fmt::Arguments<'_>, value: Option<&V>) -> String
 where
     V: Serialize + ?Sized,
 {
     // Strings, numbers and JSON values always serialise.
-    serde_json::to_string(&Operation { op, path, value }).unwrap_or_default()
+    serde_json::to_string(&Operation { op, from, path, value }).unwrap_or_default()
 }
 
 /// Pairs as an object, in their order.

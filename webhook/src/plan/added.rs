@@ -50,18 +50,18 @@ pub struct AddedMount {
     pub read_only: bool,
 }
 
-/// The init container that copies the wrapper.
+/// An init container.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Installer {
+pub struct AddedContainer {
     /// Its name.
     pub name: &'static str,
-    /// The image with the wrapper.
+    /// The wrapper's image.
     pub image: String,
     /// When it is pulled.
     pub image_pull_policy: PullPolicy,
-    /// Copies it.
-    pub command: [&'static str; 3],
+    /// What it runs.
+    pub command: Vec<String>,
     /// Those of the largest main.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<Value>,
@@ -69,8 +69,8 @@ pub struct Installer {
     pub security_context: SecurityContext,
     /// Its log says what went wrong.
     pub termination_message_policy: &'static str,
-    /// Where it copies to, and nothing in the place of the token.
-    pub volume_mounts: [AddedMount; 2],
+    /// What it needs, and nothing in the place of the token.
+    pub volume_mounts: Vec<AddedMount>,
 }
 
 /// `securityContext` of a container, as Pod Security `restricted` asks for it.

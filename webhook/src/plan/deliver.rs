@@ -3,7 +3,10 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::added::{AddedMount, AddedVolume, Image, Installer, SecurityContext};
+use super::{
+    added::{AddedContainer, AddedMount, AddedVolume, Image, SecurityContext},
+    gate,
+};
 use crate::{
     config::{Delivery, Settings},
     pod::{Container, Pod, Quantity, VolumeMount},
@@ -26,7 +29,7 @@ pub const INSTALLER: &str = "curfew-install";
 
 const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// Where the image holds the binary.
-const IN_IMAGE: &str = "/curfew-reaper";
+pub(super) const IN_IMAGE: &str = "/curfew-reaper";
 /// Any but 0; the image's own user is the same.
 const USER: i64 = 65532;
 
@@ -37,7 +40,7 @@ pub struct Install {
     /// Volumes.
     pub volumes: Vec<AddedVolume>,
     /// The init container that copies it; absent where an image volume brings it.
-    pub init_container: Option<Installer>,
+    pub init_container: Option<AddedContainer>,
 }
 
 /// Plans the delivery. `shared`: mains need a common folder.
@@ -58,7 +61,7 @@ pub(super) fn install(
         Delivery::InitContainer => {
             // The binary is under half a MiB.
             volumes.push(AddedVolume::empty(BIN_VOLUME, "2Mi"));
-            volumes.push(AddedVolume::empty(TOKEN_VOLUME, "1Mi"));
+            volumes.push(no_token());
             Some(installer(pod, mains, settings))
         }
     };
@@ -92,7 +95,7 @@ pub(super) fn conflict(pod: &Pod<'_>, mains: &[(usize, &Container<'_>)]) -> Opti
     if containers.into_iter().any(|container| namesake(&container)) {
         return Some(format!("container name {INSTALLER} is taken; rename it"));
     }
-    let ours = pod.spec.init_containers.iter().any(is_installer)
+    let ours = pod.spec.init_containers.iter().any(|c| is_installer(c) || gate::is_gate(c))
         || mains.iter().any(|(_, main)| main.command.first().is_some_and(|word| *word == REAPER));
     let taken = pod.spec.volumes.iter().find(|v| [BIN_VOLUME, RUN_VOLUME, TOKEN_VOLUME].contains(&&*v.name));
     taken.filter(|_| !ours).map(|volume| format!("volume name {} is taken; rename it", volume.name))
@@ -104,27 +107,44 @@ fn is_in_the_way(path: &str) -> bool {
     parts.into_iter().next() == Some(".curfew")
 }
 
-fn is_installer(container: &Container<'_>) -> bool {
+pub(super) fn is_installer(container: &Container<'_>) -> bool {
     container.command == [IN_IMAGE, "install", BIN_DIR]
 }
 
-fn installer(pod: &Pod<'_>, mains: &[(usize, &Container<'_>)], settings: &Settings) -> Installer {
+fn installer(pod: &Pod<'_>, mains: &[(usize, &Container<'_>)], settings: &Settings) -> AddedContainer {
+    let command = [IN_IMAGE, "install", BIN_DIR].map(str::to_owned).into();
+    let mut installer = init_container(INSTALLER, command, pod, mains, settings);
+    let bin = AddedMount { name: BIN_VOLUME, mount_path: BIN_DIR, read_only: false };
+    installer.volume_mounts.insert(0, bin);
+    installer
+}
+
+/// An init container of the wrapper's image, with nothing but the right to run.
+pub(super) fn init_container(
+    name: &'static str,
+    command: Vec<String>,
+    pod: &Pod<'_>,
+    mains: &[(usize, &Container<'_>)],
+    settings: &Settings,
+) -> AddedContainer {
     // The user is the image's own (OpenShift assigns one), unless the pod forces root on it.
     let root = pod.spec.security_context.run_as_user == Some(0);
-    Installer {
-        name: INSTALLER,
+    AddedContainer {
+        name,
         image: settings.reaper.image.clone(),
         image_pull_policy: settings.reaper.image_pull_policy,
-        command: [IN_IMAGE, "install", BIN_DIR],
+        command,
         resources: resources(mains, settings),
         security_context: SecurityContext::restricted(root.then_some(USER)),
         termination_message_policy: "FallbackToLogsOnError",
-        volume_mounts: [
-            AddedMount { name: BIN_VOLUME, mount_path: BIN_DIR, read_only: false },
-            // The API server mounts a token wherever nothing is mounted yet.
-            AddedMount { name: TOKEN_VOLUME, mount_path: TOKEN_PATH, read_only: true },
-        ],
+        // The API server mounts a token wherever nothing is mounted yet.
+        volume_mounts: vec![AddedMount { name: TOKEN_VOLUME, mount_path: TOKEN_PATH, read_only: true }],
     }
+}
+
+/// The volume in the place of the token.
+pub(super) fn no_token() -> AddedVolume {
+    AddedVolume::empty(TOKEN_VOLUME, "1Mi")
 }
 
 /// Those of the largest main: an init container's request is a maximum over the pod, not a summand, so this asks

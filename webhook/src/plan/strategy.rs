@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Edits, STRATEGY, Survey, Wishes, obstacle, prepare, wrap};
+use super::{Edits, STRATEGY, Survey, Wishes, native, obstacle, prepare, wrap};
 use crate::{config::Settings, pod::Pod};
 
 /// What was done to a pod: the value of the label `curfew.dev/applied`.
@@ -44,6 +44,12 @@ pub enum Wish {
     Off,
 }
 
+/// Why a strategy is passed over that there is no code for yet.
+const LATER: &str = "not carried out by this version";
+/// Why `native` is, as long as nobody looks at the nodes: a kubelet before 1.29 would run the sidecar as a plain init
+/// container, which never ends.
+const NAMED_ONLY: &str = "only where curfew.dev/strategy names it, as the nodes' versions are not known here";
+
 /// The outcome of choosing.
 pub(super) struct Choice {
     pub(super) strategy: Strategy,
@@ -64,28 +70,45 @@ pub(super) fn choose(pod: &Pod<'_>, survey: &Survey<'_>, wishes: &Wishes<'_>, se
         prepared: Vec::new(),
         edits: Edits { wraps: wrap::undo(pod), ..Edits::default() },
     };
+    let obstacle = obstacle::of_pod(pod, survey);
     if let Some(reason) = survey.nothing_to_do() {
-        (choice.strategy, choice.reason) = (Strategy::None, reason.to_owned());
-        if survey.traffic_is_free()
-            && obstacle::of_pod(pod, survey).is_none()
-            && wrap::all_mains(pod, survey).is_ok()
+        if wishes.strategy == Wish::Native
+            && obstacle.is_none()
+            && native::may_be_done(survey)
+            && let Ok(done) = native::edits(pod, survey, wishes, settings)
         {
+            choice.go_native(done, survey, wishes);
+            return choice;
+        }
+        (choice.strategy, choice.reason) = (Strategy::None, reason.to_owned());
+        if survey.traffic_is_free() && obstacle.is_none() && wrap::all_mains(pod, survey).is_ok() {
             prepare::annotations(pod, &wishes.catalogue, &mut choice);
         }
         return choice;
     }
-    if let Some(reason) = obstacle::of_pod(pod, survey) {
+    if let Some(reason) = obstacle {
         warn_if_wished(&mut choice, wishes, &reason);
         choice.reason = reason;
         return choice;
     }
-    let later = "not carried out by this version";
-    if [Wish::Switch, Wish::Native, Wish::Reaper].contains(&wishes.strategy) {
-        choice.warnings.push(format!("{STRATEGY}: `{}` is {later}; auto holds", wishes.strategy.name()));
+    if wishes.strategy == Wish::Native {
+        match native::edits(pod, survey, wishes, settings) {
+            Ok(planned) => {
+                choice.go_native(planned, survey, wishes);
+                return choice;
+            }
+            Err(reason) => {
+                warn_if_wished(&mut choice, wishes, &reason);
+                choice.passed_over.insert(Strategy::Native, reason);
+            }
+        }
+    } else {
+        choice.passed_over.insert(Strategy::Native, NAMED_ONLY.to_owned());
     }
-    choice
-        .passed_over
-        .extend([Strategy::Switch, Strategy::Native].map(|strategy| (strategy, later.to_owned())));
+    if [Wish::Switch, Wish::Reaper].contains(&wishes.strategy) {
+        choice.warnings.push(format!("{STRATEGY}: `{}` is {LATER}; auto holds", wishes.strategy.name()));
+    }
+    choice.passed_over.insert(Strategy::Switch, LATER.to_owned());
     match wrap::edits(pod, survey, wishes, settings) {
         Ok(edits) => {
             choice.strategy = Strategy::Await;
@@ -98,7 +121,7 @@ pub(super) fn choose(pod: &Pod<'_>, survey: &Survey<'_>, wishes: &Wishes<'_>, se
             if wishes.strategy == Wish::Await {
                 choice.warnings.push(format!("{}: await is not possible here: {reason}", STRATEGY));
             }
-            choice.passed_over.insert(Strategy::Reaper, later.to_owned());
+            choice.passed_over.insert(Strategy::Reaper, LATER.to_owned());
             let then = match survey.classic().next() {
                 Some(found) => format!("{} will hold this pod", found.container.name),
                 None => "the main may start before its sidecar is ready".to_owned(),
@@ -107,6 +130,18 @@ pub(super) fn choose(pod: &Pod<'_>, survey: &Survey<'_>, wishes: &Wishes<'_>, se
         }
     }
     choice
+}
+
+// === impl Choice ===
+
+impl Choice {
+    fn go_native(&mut self, planned: (Edits, String), survey: &Survey<'_>, wishes: &Wishes<'_>) {
+        let (edits, reason) = planned;
+        let wraps = std::mem::take(&mut self.edits.wraps);
+        (self.strategy, self.reason, self.edits) = (Strategy::Native, reason, Edits { wraps, ..edits });
+        self.passed_over.insert(Strategy::Switch, LATER.to_owned());
+        self.warnings.extend(wrap::warnings(survey, wishes));
+    }
 }
 
 /// Somebody who named a strategy is told that it cannot be had; under auto the status is enough.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{MAIN_CONTAINERS, SIDECARS, Wishes};
+use super::{MAIN_CONTAINERS, SIDECARS, Wishes, gate};
 use crate::{
     catalogue::{Catalogue, Resolved, Sidecar, Workload},
     pod::{Container, Pod},
@@ -47,6 +47,8 @@ pub struct Survey<'a> {
     pub warnings: Vec<String>,
     /// The catalogue's rows about other wrappers.
     pub catalogue: &'a Catalogue,
+    /// What the gate of an earlier pass waits for.
+    pub gated: Vec<&'a str>,
 }
 
 impl<'a> Survey<'a> {
@@ -60,6 +62,7 @@ impl<'a> Survey<'a> {
             others: Vec::new(),
             warnings: Vec::new(),
             catalogue,
+            gated: gate::waits_for(pod),
         };
         for (index, container) in
             pod.spec.init_containers.iter().enumerate().filter(|(_, c)| c.is_native_sidecar())
@@ -101,12 +104,16 @@ impl<'a> Survey<'a> {
         self.sidecars.iter().filter(|found| found.form == Form::Classic)
     }
 
+    /// The sidecars that do not.
+    pub fn native(&self) -> impl Iterator<Item = &Found<'a>> {
+        self.sidecars.iter().filter(|found| found.form == Form::Native)
+    }
+
     /// Native sidecars the mains do not wait for although their readiness could be asked.
     pub fn ungated(&self) -> impl Iterator<Item = &Found<'a>> {
-        self.sidecars.iter().filter(|found| {
-            found.form == Form::Native
-                && found.container.startup_probe.is_none()
-                && found.endpoints.ready.is_some()
+        self.native().filter(|found| {
+            found.container.startup_probe.is_none()
+                && found.endpoints.ready.as_deref().is_some_and(|url| !self.gated.contains(&url))
         })
     }
 
@@ -126,12 +133,13 @@ impl<'a> Survey<'a> {
         !self.sidecars.iter().any(|found| found.row.carries_traffic)
     }
 
-    /// Every regular container and known sidecar, and what it was taken for.
-    pub fn roles(&self) -> BTreeMap<String, String> {
+    /// Every regular container and known sidecar, and what it was taken for; with classic sidecars `converted`, what
+    /// they are then, which is all a second pass can see.
+    pub fn roles(&self, converted: bool) -> BTreeMap<String, String> {
         let sidecars = self.sidecars.iter().map(|found| {
             let form = match found.form {
-                Form::Classic => "classic",
-                Form::Native => "native",
+                Form::Classic if !converted => "classic",
+                Form::Classic | Form::Native => "native",
             };
             (str::to_owned(&found.container.name), format!("{form} sidecar {}", found.row.name))
         });

@@ -58,8 +58,8 @@ impl<'a> Wishes<'a> {
         let strategy = context.strategy.unwrap_or(strategy);
         let ready_timeout = reader.ready_timeout(defaults.ready_timeout);
         let on_ready_timeout = reader.parse(ON_READY_TIMEOUT, defaults.on_ready_timeout, OnTimeout::name);
-        let mains = reader.mains();
         let catalogue = reader.catalogue();
+        let mains = reader.mains(&catalogue);
         reader.unknown_annotations();
         if let Some(why) = &context.namespace.unread {
             reader.warnings.push(format!("{why}: its annotations are no defaults for this pod"));
@@ -107,16 +107,21 @@ impl<'a> Reader<'a> {
     }
 
     /// Only names of containers the pod has.
-    fn mains(&mut self) -> Vec<&'a str> {
+    fn mains(&mut self, catalogue: &Catalogue) -> Vec<&'a str> {
         let Some(text) = self.get(MAIN_CONTAINERS) else { return Vec::new() };
-        let present: Vec<_> = self.pod.spec.containers.iter().map(|container| &*container.name).collect();
+        let containers = &self.pod.spec.containers;
+        let present: Vec<_> = containers.iter().map(|container| &*container.name).collect();
+        // Sidecars are no candidates, and some will not be there in a second pass.
+        let is_sidecar = |container| catalogue.sidecars.iter().any(|row| row.is(container, self.pod));
         let wished: Vec<_> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
         // A namespace's default may name containers of other pods too.
         let of_pod = self.pod.metadata.annotations.contains_key(MAIN_CONTAINERS);
         for name in wished.iter().filter(|name| of_pod && !present.contains(name)) {
+            let candidates: Vec<_> =
+                containers.iter().filter(|c| !is_sidecar(c)).map(|container| &*container.name).collect();
             self.warnings.push(format!(
                 "{MAIN_CONTAINERS}: no container `{name}` in the pod (it has {})",
-                present.join(", ")
+                candidates.join(", ")
             ));
         }
         wished.into_iter().filter(|name| present.contains(name)).collect()

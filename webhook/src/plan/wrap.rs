@@ -153,6 +153,12 @@ pub(super) fn warnings(survey: &Survey<'_>, wishes: &Wishes<'_>) -> Vec<String> 
         .collect()
 }
 
+/// What happens when a sidecar is not ready in time, as the wrapper's flag has it; none where it is the default.
+pub(super) fn on_timeout(survey: &Survey<'_>, wishes: &Wishes<'_>) -> Option<&'static str> {
+    let run = wishes.on_ready_timeout == OnTimeout::Run && !must_wait(survey);
+    run.then(|| OnTimeout::Run.name())
+}
+
 fn must_wait(survey: &Survey<'_>) -> bool {
     survey.workload.is_some_and(|row| row.must_wait)
 }
@@ -182,8 +188,8 @@ fn flags(
         }
     }
     flag("--timeout", &wishes.ready_timeout.to_string());
-    if wishes.on_ready_timeout == OnTimeout::Run && !must_wait(survey) {
-        flag("--on-timeout", "run");
+    if let Some(then) = on_timeout(survey, wishes) {
+        flag("--on-timeout", then);
     }
     let codes = ExitCodes::finishing(pod.restart_policy(), main).to_string();
     if codes != "always" && survey.classic().next().is_some() {

@@ -6,7 +6,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    Object, Probe, Text,
+    Object, Probe, RestartRule, Text,
     object::{nullable, object, objects},
 };
 
@@ -143,6 +143,8 @@ pub struct Container<'a> {
     pub readiness_probe: Option<Probe<'a>>,
     /// Startup probe.
     pub startup_probe: Option<Probe<'a>>,
+    /// Hooks, raw: few decisions need them.
+    pub lifecycle: Option<&'a RawValue>,
     /// Requests and limits, raw: they are copied as they are.
     pub resources: Option<&'a RawValue>,
     /// Mounted volumes.
@@ -174,29 +176,6 @@ pub struct ContainerPort<'a> {
     pub name: Option<Text<'a>>,
     /// Its number.
     pub container_port: u16,
-}
-
-/// One of `restartPolicyRules`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct RestartRule<'a> {
-    /// `Restart` or `RestartAllContainers`.
-    pub action: Text<'a>,
-    /// Which exit codes it is about.
-    #[serde(borrow)]
-    pub exit_codes: Option<RestartRuleExitCodes<'a>>,
-}
-
-/// `exitCodes` of a restart rule.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RestartRuleExitCodes<'a> {
-    /// `In` or `NotIn`.
-    #[serde(borrow)]
-    pub operator: Text<'a>,
-    /// The codes.
-    #[serde(deserialize_with = "nullable")]
-    pub values: Vec<i64>,
 }
 
 /// One volume mount.

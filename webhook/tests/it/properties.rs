@@ -189,6 +189,23 @@ proptest! {
     }
 
     #[test]
+    fn a_pod_of_any_shape_is_converted_at_most_once(pod in broken_pod()) {
+        let native = Some(curfew::plan::Wish::Native);
+        match ENGINE.decide(pod, None, &Namespace::default(), native) {
+            Outcome::Planned { plan, patched, .. } => {
+                match ENGINE.decide(patched, None, &Namespace::default(), native) {
+                    Outcome::Planned { patch, .. } => {
+                        prop_assert!(patch.is_empty(), "{}: {}", plan.strategy.name(), json!(patch));
+                    }
+                    other => prop_assert!(false, "then {other:?}"),
+                }
+            }
+            Outcome::Untouched(_) => {}
+            Outcome::Failed(reason) => prop_assert!(!reason.contains("does not apply"), "{reason}"),
+        }
+    }
+
+    #[test]
     fn a_pod_is_read_the_same_however_its_strings_are_written(pod in broken_pod()) {
         let plain = String::from_utf8(review_of(&pod)).expect("UTF-8");
         prop_assert_eq!(ENGINE.review(escaped(&plain).as_bytes()).body, ENGINE.review(plain.as_bytes()).body);

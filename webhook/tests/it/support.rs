@@ -81,7 +81,8 @@ pub(crate) fn plan_golden(outcome: &Outcome) -> Value {
             let members = golden.as_object_mut().expect("a plan is an object");
             members.shift_remove("edits");
             let place = |op: &Value| {
-                format!("{} {}", op["op"].as_str().unwrap_or(""), op["path"].as_str().unwrap_or(""))
+                let words = ["op", "from", "path"].into_iter().filter_map(|member| op[member].as_str());
+                words.collect::<Vec<_>>().join(" ")
             };
             let operations =
                 json!(patch).as_array().expect("a patch is a list").iter().map(place).collect::<Vec<_>>();

@@ -6,6 +6,7 @@
 mod double;
 mod jobs;
 mod limits;
+mod native;
 mod problem;
 mod proxies;
 mod restarts;

@@ -29,12 +29,18 @@ async fn finishes(shape: Shape, sample: &str) -> Result<()> {
 }
 
 async fn every_job_is_complete(space: &Space, shape: Shape) -> Result<()> {
+    all_complete(space).await?;
+    space.meshed(shape).await
+}
+
+/// Every Job there is, which must be the three of a TestRun at least.
+pub(crate) async fn all_complete(space: &Space) -> Result<()> {
     let jobs = space.api::<Job>().list(&ListParams::default()).await?.items;
     ensure!(jobs.len() >= 3, "only {} Jobs", jobs.len());
     for job in jobs {
         space.job_completes(&job.name_any()).await?;
     }
-    space.meshed(shape).await
+    Ok(())
 }
 
 #[tokio::test]

@@ -1,0 +1,155 @@
+//! Where native sidecars go among the init containers.
+
+use serde::Serialize;
+
+use super::{Found, HookEdit, Survey, gate};
+use crate::{catalogue::Native, pod::Pod};
+
+/// A container that changes its place.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Move {
+    /// Its name.
+    pub container: String,
+    /// Where it is when its turn comes.
+    pub from: Place,
+    /// Its place in `initContainers` then.
+    pub to: usize,
+    /// A sidecar that becomes native, and what changes in its hooks; an init container stays as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hooks: Option<Vec<HookEdit>>,
+}
+
+/// A container's place in its list.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Place {
+    /// In `containers`.
+    Container(usize),
+    /// In `initContainers`.
+    Init(usize),
+}
+
+/// The init containers as they stand after the moves so far.
+pub(super) struct Layout<'a> {
+    order: Vec<Slot<'a>>,
+    /// How many were brought to the front.
+    front: usize,
+    /// Places in `containers` that are left.
+    taken: Vec<usize>,
+    moves: Vec<Move>,
+}
+
+struct Slot<'a> {
+    name: &'a str,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Kind {
+    Sidecar { moved: bool, carries: bool },
+    Gate,
+    Other,
+}
+
+impl<'a> Layout<'a> {
+    /// The init containers as they came.
+    pub(super) fn of(pod: &'a Pod<'_>, survey: &Survey<'_>) -> Self {
+        let gate = gate::place(pod);
+        let kind = |index| match survey.native().find(|found| found.index == index) {
+            Some(found) => Kind::Sidecar { moved: false, carries: found.row.carries_traffic },
+            None if Some(index) == gate => Kind::Gate,
+            None => Kind::Other,
+        };
+        let containers = pod.spec.init_containers.iter().enumerate();
+        let order = containers.map(|(index, c)| Slot { name: &c.name, kind: kind(index) }).collect();
+        Self { order, front: 0, taken: Vec::new(), moves: Vec::new() }
+    }
+
+    /// Whether an init container has this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.order.iter().any(|slot| slot.name == name)
+    }
+
+    /// Brings a classic sidecar in. First those that carry traffic: the others go behind them, so that they have a
+    /// network from their start to their end (the kubelet ends sidecars from the last one on).
+    pub(super) fn bring_in(&mut self, found: &Found<'a>, row: &Native, hooks: Vec<HookEdit>) {
+        let (name, carries) = (&*found.container.name, found.row.carries_traffic);
+        let to = self.place_for(row, carries);
+        if to <= self.front {
+            self.front += 1;
+        }
+        let gone = self.taken.iter().filter(|index| **index < found.index).count();
+        let from = Place::Container(found.index - gone);
+        self.taken.push(found.index);
+        self.order.insert(to, Slot { name, kind: Kind::Sidecar { moved: true, carries } });
+        self.moves.push(Move { container: name.to_owned(), from, to, hooks: Some(hooks) });
+    }
+
+    fn place_for(&mut self, row: &Native, carries: bool) -> usize {
+        let is_one_of = |slot: &Slot<'_>, names: &[String]| {
+            slot.kind == Kind::Other && names.iter().any(|n| n == slot.name)
+        };
+        let is_carrier = |slot: &Slot<'_>| matches!(slot.kind, Kind::Sidecar { carries: true, .. });
+        let own = self.order.iter().rposition(|slot| is_one_of(slot, &row.behind));
+        let carrier = || self.order.iter().rposition(is_carrier).filter(|_| !carries);
+        if let Some(before) = own.or_else(carrier) {
+            // Behind those that came in before it, so that their order stays.
+            let after = self.order[before + 1..].iter();
+            let came_in = |slot: &&Slot<'_>| matches!(slot.kind, Kind::Sidecar { moved: true, .. });
+            return before + 1 + after.take_while(came_in).count();
+        }
+        let slots = self.order.iter().enumerate();
+        let validators = slots.filter(|(_, slot)| is_one_of(slot, &row.validators));
+        let places: Vec<_> = validators.map(|(place, _)| place).collect();
+        for place in places {
+            self.bring_forward(place);
+        }
+        self.front
+    }
+
+    /// Behind everything brought there before it. What stands between moves back by one, so other places hold.
+    fn bring_forward(&mut self, place: usize) {
+        if place < self.front {
+            return;
+        }
+        if place > self.front {
+            let slot = self.order.remove(place);
+            let (container, from, to) = (slot.name.to_owned(), Place::Init(place), self.front);
+            self.moves.push(Move { container, from, to, hooks: None });
+            self.order.insert(to, slot);
+        }
+        self.front += 1;
+    }
+
+    /// The names of the sidecars in their order.
+    pub(super) fn sidecars(&self) -> impl Iterator<Item = &'a str> {
+        self.order.iter().filter(|slot| matches!(slot.kind, Kind::Sidecar { .. })).map(|slot| slot.name)
+    }
+
+    /// The moves, and the place of the gate: right behind the last sidecar, so that whatever comes after has the
+    /// network. One that is there and behind them stays where it is; one that is not is moved, too.
+    pub(super) fn with_gate(mut self) -> (Vec<Move>, GatePlace) {
+        let last = self.order.iter().rposition(|slot| matches!(slot.kind, Kind::Sidecar { .. }));
+        let gate = self.order.iter().position(|slot| slot.kind == Kind::Gate);
+        match (gate, last) {
+            (None, last) => (self.moves, GatePlace::New(last.map_or(0, |last| last + 1))),
+            (Some(gate), Some(last)) if gate < last => {
+                let (container, from) = (gate::GATE.to_owned(), Place::Init(gate));
+                self.moves.push(Move { container, from, to: last, hooks: None });
+                (self.moves, GatePlace::There(last))
+            }
+            (Some(gate), _) => (self.moves, GatePlace::There(gate)),
+        }
+    }
+}
+
+/// The gate's place in `initContainers` after all moves.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum GatePlace {
+    /// It is to be added here.
+    New(usize),
+    /// It is there from an earlier pass.
+    There(usize),
+}
