@@ -67,7 +67,8 @@ async fn a_failing_main_fails_its_job_though_its_proxy_is_killed() -> Result<()>
 
 #[tokio::test]
 async fn a_proxy_that_never_gets_ready_is_the_verdict_of_the_gate() -> Result<()> {
-    setup("native never ready", Shape::Istio, Injector::AfterNever)
+    // Istio's has a startupProbe, which the kubelet waits for before it comes to the gate.
+    setup("native never ready", Shape::Linkerd, Injector::AfterNever)
         .option("ready-after", "never")
         .annotation("curfew.dev/ready-timeout", "3s")
         .run(async |space| {
