@@ -31,6 +31,11 @@ fn queued(pid: u32) -> u64 {
     queue.trim().split_once('/').and_then(|(queued, _)| queued.parse().ok()).expect("a number")
 }
 
+fn is_stopped(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.lines().any(|line| line.starts_with("State:\tT"))
+}
+
 /// Says the number of every signal that comes.
 fn parrot() -> String {
     let signals: Vec<_> = forwarded().map(|signal| signal.to_string()).collect();
@@ -85,6 +90,8 @@ plain_and_as_pid_one! {
         let (pid, command) = (running.pid(), running.command_pid());
         // The command is stopped and takes none, so what it was sent stays in its queue and can be counted.
         kill(command, 19);
+        // One that is not stopped yet dies of the first.
+        eventually("it is stopped", || is_stopped(command).then_some(()));
         let before = queued(command);
         (0..40).for_each(|_| kill(pid, 40));
         eventually("the wrapper has taken all", || (support::status_bits(pid, "ShdPnd")? == 0).then_some(()));
