@@ -67,7 +67,6 @@ step "building the tests"
 cd "$ROOT"
 # Before they go where only the cluster is.
 cargo test --locked --quiet --no-run -p curfew-e2e --features cluster
-cargo build --locked --quiet -p curfew-e2e --bin bench-cluster
 
 step "installing the operator double, the test mesh and Curfew"
 # What an earlier run left when it was killed.

@@ -7,13 +7,11 @@ What goes in, each as often as wanted:
     --program SRC:DST       an executable, with the libraries `ldd` names and their loader at their own paths
     --busybox SRC           a static busybox as /bin/busybox, and a link in /bin for each of its applets
     --file SRC:DST[:MODE]   a file; its mode is 644 unless told
-    --tree SRC:DST          a folder with all in it, modes and links as they are
     --link TARGET:PATH      a symbolic link
     --dir PATH:MODE         a folder, `/tmp:1777` say
 How it runs:
     --entrypoint 'WORDS'    split as a shell would; none by default
     --user N[:GROUP]        65532 by default
-    --env K=V               as often as wanted; PATH is set unless told
 
 One layer for this machine's platform, and the same bytes from the same files. When nothing that goes in has changed
 since OUT.tar was written, nothing is done.
@@ -74,19 +72,6 @@ class Layer:
             if applet != "busybox":
                 self.add(f"/bin/{applet}", 0o777, link="busybox")
 
-    def tree(self, source: str, path: str) -> None:
-        if not os.path.isdir(source):
-            sys.exit(f"image.py: there is no folder {source} for {path}; make it first")
-        for folder, _, names in os.walk(source):
-            inside = os.path.join(path, os.path.relpath(folder, source))
-            self.add(os.path.normpath(inside), os.stat(folder).st_mode & 0o7777)
-            for name in os.listdir(folder):
-                whole, member = os.path.join(folder, name), os.path.normpath(os.path.join(inside, name))
-                if os.path.islink(whole):
-                    self.add(member, 0o777, link=os.readlink(whole))
-                elif name in names:
-                    self.add(member, os.stat(whole).st_mode & 0o7777, source=whole)
-
     def complete(self) -> None:
         """Every folder on the way has an entry, so that no runtime has to guess its mode."""
         for name in list(self.members):
@@ -116,7 +101,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(usage=__doc__, add_help=False)
     parser.add_argument("out")
     parser.add_argument("name")
-    for option in ("program", "busybox", "file", "tree", "link", "dir", "env"):
+    for option in ("program", "busybox", "file", "link", "dir"):
         parser.add_argument(f"--{option}", action="append", default=[])
     parser.add_argument("--user", default=oci.USER)
     parser.add_argument("--entrypoint", default="")
@@ -125,8 +110,6 @@ def arguments() -> argparse.Namespace:
 
 def fill(wanted: argparse.Namespace) -> Layer:
     layer = Layer()
-    for argument in wanted.tree:
-        layer.tree(*pair(argument))
     for argument in wanted.program:
         layer.program(*pair(argument))
     for source in wanted.busybox:
@@ -154,8 +137,7 @@ def pair(argument: str) -> tuple[str, str]:
 def main() -> None:
     wanted = arguments()
     layer = fill(wanted)
-    environment = wanted.env if any(one.startswith("PATH=") for one in wanted.env) else [f"PATH={PATH}", *wanted.env]
-    settings = {"User": wanted.user, "WorkingDir": "/", "Env": environment}
+    settings = {"User": wanted.user, "WorkingDir": "/", "Env": [f"PATH={PATH}"]}
     if wanted.entrypoint:
         settings["Entrypoint"] = shlex.split(wanted.entrypoint)
     makers = [[os.path.getsize(made), os.stat(made).st_mtime_ns] for made in (__file__, oci.__file__)]

@@ -19,6 +19,6 @@ mod setup;
 mod space;
 
 pub use look::{Container, containers, ended, status_of};
-pub use objects::{IMAGE_PREFIX, image, job, pod_of, testrun, with};
+pub use objects::{image, job, pod_of, testrun, with};
 pub use setup::{Injector, Setup, Shape};
 pub use space::Space;

@@ -2,12 +2,9 @@
 
 use serde_json::{Value, json};
 
-/// Where images are, unless the environment variable of this name says otherwise.
-pub const IMAGE_PREFIX: &str = "IMAGE_PREFIX";
-
-/// One of the project's images, in its own version.
+/// One of the project's images, in its own version, where `IMAGE_PREFIX` says.
 pub fn image(name: &str) -> String {
-    let prefix = std::env::var(IMAGE_PREFIX).unwrap_or_else(|_| "ghcr.io/curfew-dev".to_owned());
+    let prefix = std::env::var("IMAGE_PREFIX").unwrap_or_else(|_| "ghcr.io/curfew-dev".to_owned());
     format!("{prefix}/{name}:{}", env!("CARGO_PKG_VERSION"))
 }
 

@@ -139,7 +139,7 @@ impl Setup {
         let namespace = Namespace { metadata, ..Namespace::default() };
         let namespace =
             api.create(&Default::default(), &namespace).await.context("cannot make a namespace")?;
-        let space = Space::new(client, namespace.metadata.name.unwrap_or_default(), title);
+        let space = Space::new(client, namespace.metadata.name.unwrap_or_default());
         let whole = async {
             space.service_account_is_there().await?;
             test(&space).await

@@ -30,7 +30,6 @@ use crate::objects::with_images;
 pub struct Space {
     client: Client,
     name: String,
-    title: String,
 }
 
 /// How long a condition may take that nothing in the test delays: slow machines run many tests at once.
@@ -39,18 +38,13 @@ const PATIENCE: Duration = Duration::from_secs(150);
 const LOOK: Duration = Duration::from_millis(250);
 
 impl Space {
-    pub(crate) fn new(client: Client, name: String, title: String) -> Self {
-        Self { client, name, title }
+    pub(crate) fn new(client: Client, name: String) -> Self {
+        Self { client, name }
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// The test it belongs to.
-    pub fn title(&self) -> &str {
-        &self.title
     }
 
     /// Objects of one kind in it.

@@ -56,11 +56,7 @@ async fn quit(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     method: Method,
 ) -> Answer {
-    let refusal = refusal(peer, &method);
-    if refusal.is_none() {
-        state.quit();
-    }
-    refusal.unwrap_or((StatusCode::OK, "OK"))
+    obey(peer, &method, || state.quit())
 }
 
 /// Istio drains its listeners here; for the tests only what follows from it counts, a SIGTERM without a wait.
@@ -69,18 +65,19 @@ async fn drain(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     method: Method,
 ) -> Answer {
-    let refusal = refusal(peer, &method);
-    if refusal.is_none() {
-        state.drained.store(true, Ordering::SeqCst);
-    }
-    refusal.unwrap_or((StatusCode::OK, "OK"))
+    obey(peer, &method, || state.drained.store(true, Ordering::SeqCst))
 }
 
-fn refusal(peer: SocketAddr, method: &Method) -> Option<Answer> {
+/// Does what was asked for if it was a POST from this pod.
+fn obey(peer: SocketAddr, method: &Method, act: impl FnOnce()) -> Answer {
     if !admin::is_local(peer) {
-        return Some((StatusCode::FORBIDDEN, "Only requests from localhost are allowed\n"));
+        return (StatusCode::FORBIDDEN, "Only requests from localhost are allowed\n");
     }
-    (*method != Method::POST).then_some((StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n"))
+    if *method != Method::POST {
+        return (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
+    }
+    act();
+    (StatusCode::OK, "OK")
 }
 
 /// Asks the app what the kubelet would have asked it.
