@@ -3,6 +3,7 @@
 //!
 //! A new mesh is a new file under `webhook/catalogue/` and a case in the corpus; no code.
 
+mod bypass;
 mod endpoint;
 mod image;
 mod key;
@@ -11,9 +12,10 @@ mod native;
 mod sidecar;
 mod workload;
 
+pub use bypass::{Bypass, PortList, lists_port, with_port};
 pub use endpoint::{Endpoint, EndpointError};
 pub use image::repository;
 pub use load::{BrokenRow, Catalogue, Rows, user_rows};
 pub use native::Native;
 pub use sidecar::{Evidence, Port, PortSource, Resolved, Settings, Shutdown, Sidecar};
-pub use workload::{JobName, Match, Workload, Wrapper};
+pub use workload::{JobName, Match, PlainPorts, Workload, Wrapper};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     catalogue::{Catalogue, Rows, Sidecar, Workload},
     duration::Duration,
-    plan::{OnTimeout, Wish},
+    plan::{ControlPort, OnTimeout, Wish},
     pod::Quantity,
 };
 
@@ -23,6 +23,8 @@ pub struct Settings {
     pub defaults: Defaults,
     /// The program that is brought into pods.
     pub reaper: Reaper,
+    /// Ports your meshes leave alone by their own installation's settings, by the annotation that replaces those.
+    pub mesh_ports: BTreeMap<String, String>,
 }
 
 /// What holds where neither pod nor namespace says anything.
@@ -35,6 +37,8 @@ pub struct Defaults {
     pub ready_timeout: Duration,
     /// `curfew.dev/on-ready-timeout`.
     pub on_ready_timeout: OnTimeout,
+    /// `curfew.dev/k6-control-port`.
+    pub k6_control_port: ControlPort,
 }
 
 /// The program that is brought into pods.
@@ -102,6 +106,7 @@ pub struct Config {
 struct File {
     defaults: Defaults,
     reaper: Reaper,
+    mesh_ports: BTreeMap<String, String>,
     catalogue: Rows,
 }
 
@@ -157,7 +162,7 @@ impl Config {
         let invalid = |reason: String| ConfigError::Invalid { path: path.to_owned(), reason };
         let file: Option<File> =
             serde_saphyr::from_str(text).map_err(|error| invalid(error.without_snippet().to_string()))?;
-        let File { defaults, reaper, catalogue: rows } = file.unwrap_or_default();
+        let File { defaults, reaper, mesh_ports, catalogue: rows } = file.unwrap_or_default();
         if !WAITS.contains(&defaults.ready_timeout.as_std()) {
             return Err(invalid(format!(
                 "defaults.readyTimeout: `{}` is not from 1s to 24h",
@@ -177,7 +182,10 @@ impl Config {
         }
         let mut catalogue = Catalogue::embedded().map_err(invalid)?;
         catalogue.extend(sidecars, workloads);
-        Ok(Self { settings: Settings { defaults, reaper }, catalogue })
+        if let Some(key) = mesh_ports.keys().find(|key| !catalogue.lists_ports(key)) {
+            return Err(invalid(format!("meshPorts: no row of the catalogue has a `bypass` by `{key}`")));
+        }
+        Ok(Self { settings: Settings { defaults, reaper, mesh_ports }, catalogue })
     }
 
     /// The configuration in force, as YAML that could be given again.
@@ -223,7 +231,12 @@ impl Resources {
 impl Default for Defaults {
     fn default() -> Self {
         let ready_timeout = Duration::from(time::Duration::from_secs(60));
-        Self { strategy: Wish::Auto, ready_timeout, on_ready_timeout: OnTimeout::Fail }
+        Self {
+            ready_timeout,
+            strategy: Wish::Auto,
+            on_ready_timeout: OnTimeout::Fail,
+            k6_control_port: ControlPort::Bypass,
+        }
     }
 }
 

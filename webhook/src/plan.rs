@@ -10,10 +10,12 @@ mod finish;
 mod gate;
 mod hooks;
 mod key;
+mod kubelets;
 mod layout;
 mod listing;
 mod native;
 mod obstacle;
+mod ports;
 mod prepare;
 mod probe;
 mod status;
@@ -33,13 +35,14 @@ pub use finish::ExitCodes;
 pub use gate::GATE;
 pub use hooks::HookEdit;
 pub use key::*;
-pub use layout::{GatePlace, Move, Place};
-pub use native::Native;
+pub use kubelets::{Kubelets, NoVersion, Support, Version};
+pub use layout::{Conversion, GatePlace, Move, Place};
+pub use native::{Gate, Native, Repair};
 pub use prepare::EnvEdit;
 pub use probe::ProbeEdit;
 pub use strategy::{Strategy, Wish};
 pub use survey::{Form, Found, Survey};
-pub use wishes::{OnTimeout, Wishes};
+pub use wishes::{ControlPort, OnTimeout, Wishes};
 pub use wrap::{Wrap, own_command};
 
 use crate::{catalogue::Catalogue, config::Settings, pod::Pod};
@@ -53,6 +56,8 @@ const CHARS: usize = 400;
 pub struct Context<'a> {
     /// The pod's namespace.
     pub namespace: &'a Namespace,
+    /// What the kubelets it may land on can do.
+    pub kubelets: &'a Kubelets,
     /// The rows in force.
     pub catalogue: &'a Catalogue,
     /// Defaults and delivery.
@@ -97,6 +102,8 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// Annotations of meshes that are set on this pod before an injector reads them.
     pub prepared: Vec<String>,
+    /// What follows from the plan that somebody may want to act on.
+    pub notes: Vec<String>,
     /// The changes.
     pub edits: Edits,
 }
@@ -132,8 +139,8 @@ pub fn plan(pod: &Pod<'_>, context: Context<'_>) -> Verdict {
     if wishes.strategy == Wish::Off {
         return Verdict::Untouched("curfew.dev/strategy is off");
     }
-    let survey = Survey::of(pod, &wishes);
-    let choice = strategy::choose(pod, &survey, &wishes, context.settings);
+    let survey = Survey::of(pod, &wishes, context.kubelets);
+    let choice = strategy::choose(pod, &survey, &wishes, context);
 
     let mut warnings = wishes.warnings.clone();
     warnings.extend(survey.warnings.iter().cloned());
@@ -152,6 +159,7 @@ pub fn plan(pod: &Pod<'_>, context: Context<'_>) -> Verdict {
         passed_over: choice.passed_over.into_iter().map(|(strategy, why)| (strategy, clipped(why))).collect(),
         warnings: warnings.into_iter().map(clipped).collect(),
         prepared: choice.prepared,
+        notes: choice.notes.into_iter().map(clipped).collect(),
         edits,
     }))
 }

@@ -44,6 +44,12 @@ impl Endpoint {
         Some(&self.text[start + 1..end])
     }
 
+    /// Its path and query, from the first slash on.
+    pub fn path(&self) -> &str {
+        let rest = self.text.split_once("://").map_or("", |(_, rest)| rest);
+        rest.find('/').map_or("/", |slash| &rest[slash..])
+    }
+
     /// The endpoint with its port's name replaced by the number in `ports`; unknown names stay.
     pub fn resolve(&self, ports: &BTreeMap<&str, u16>) -> String {
         match self.port_name().and_then(|name| ports.get(name).map(|number| (name, number))) {

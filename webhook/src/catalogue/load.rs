@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_saphyr::Spanned;
 
 use super::{
-    Native, Sidecar, Workload, Wrapper,
+    Bypass, Sidecar, Workload, Wrapper,
     key::{is_annotation_key, is_env_name},
 };
 
@@ -76,6 +76,12 @@ impl Catalogue {
         self.workloads.sort_by_key(|row| row.rank);
     }
 
+    /// Whether an annotation of this key is a list of ports some mesh leaves alone.
+    pub fn lists_ports(&self, key: &str) -> bool {
+        let rows = self.sidecars.iter().filter_map(|row| row.bypass.as_ref());
+        rows.flat_map(Bypass::lists).any(|list| list.annotation == key)
+    }
+
     fn sort(&mut self) {
         self.sidecars
             .sort_by(|a, b| (a.containers.is_empty(), &a.name).cmp(&(b.containers.is_empty(), &b.name)));
@@ -141,14 +147,11 @@ fn checked(row: Sidecar) -> Result<Sidecar, String> {
         return Err("`name` is not made of lower case letters, digits and dashes, 63 at most".to_owned());
     }
     for settings in row.shutdown.iter().flat_map(|shutdown| [&shutdown.requires, &shutdown.prefers]) {
-        if let Some(key) = settings.annotations.keys().find(|key| !is_annotation_key(key)) {
-            return Err(format!("`{key}` is no key of an annotation"));
-        }
         if let Some(name) = settings.env.keys().find(|name| !is_env_name(name)) {
             return Err(format!("`{name}` is no name of an environment variable"));
         }
     }
-    if let Some(key) = row.native.iter().flat_map(Native::annotations).find(|key| !is_annotation_key(key)) {
+    if let Some(key) = row.annotations().find(|key| !is_annotation_key(key)) {
         return Err(format!("`{key}` is no key of an annotation"));
     }
     if row.containers.is_empty() && row.evidence.is_empty() {

@@ -27,11 +27,6 @@ pub struct Native {
     /// Command of the `preStop` hook it gets unless it has one. `{name}` is one of the row's ports.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub add_pre_stop: Vec<String>,
-    /// The mesh's own switch for native sidecars: annotations set with the conversion, without which an injector
-    /// that is asked again would inject a second sidecar. A different value the user has set wins, and then there is
-    /// no conversion.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub switch: BTreeMap<String, String>,
     /// Annotation in which the injector keeps, as JSON, the names of what it put into `containers` and into
     /// `initContainers`; kept true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,11 +34,6 @@ pub struct Native {
 }
 
 impl Native {
-    /// Keys of the annotations a conversion writes.
-    pub(super) fn annotations(&self) -> impl Iterator<Item = &String> {
-        self.switch.keys().chain(&self.listed_in)
-    }
-
     /// The words of `addPreStop` with ports filled in; none where there are none, or a port of theirs is off (0).
     pub(super) fn pre_stop(&self, ports: &BTreeMap<&str, u16>) -> Option<Vec<String>> {
         let filled = |word: &String| {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Native, endpoint::Endpoint, image};
+use super::{Bypass, Native, endpoint::Endpoint, image};
 use crate::pod::{Container, Pod};
 
 /// A helper container that never ends by itself.
@@ -35,9 +35,17 @@ pub struct Sidecar {
     /// How it is told to end; where absent it cannot be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shutdown: Option<Shutdown>,
-    /// How it is made a native sidecar; where absent it never is.
+    /// The mesh's own switch for native sidecars: annotations its injector reads; inert where that mesh is absent.
+    /// Where the user has set one of them to something else, none of them is set and the sidecar stays classic.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub switch: BTreeMap<String, String>,
+    /// How it is made a native sidecar where the mesh does not; where absent it never is. The switch is set along
+    /// with it: without that an injector that is asked again would inject a second sidecar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub native: Option<Native>,
+    /// How ports are kept out of its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bypass: Option<Bypass>,
 }
 
 /// One thing that proves a container to be a sidecar.
@@ -131,6 +139,18 @@ pub struct Resolved {
 // === impl Sidecar ===
 
 impl Sidecar {
+    /// Keys of all annotations Curfew may write for it.
+    pub(super) fn annotations(&self) -> impl Iterator<Item = &String> {
+        let settings = self.shutdown.iter().flat_map(|shutdown| [&shutdown.requires, &shutdown.prefers]);
+        let lists = self.bypass.iter().flat_map(Bypass::lists).map(|list| &list.annotation);
+        let listed = self.native.iter().filter_map(|native| native.listed_in.as_ref());
+        settings
+            .flat_map(|settings| settings.annotations.keys())
+            .chain(self.switch.keys())
+            .chain(listed)
+            .chain(lists)
+    }
+
     /// Whether a container is this sidecar.
     pub fn is(&self, container: &Container<'_>, pod: &Pod<'_>) -> bool {
         self.has_name(container)

@@ -29,6 +29,21 @@ pub struct Workload {
     /// Never runs before its proxy is ready, whatever `curfew.dev/on-ready-timeout` says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub must_wait: bool,
+    /// Ports on which it talks in plain text with what is usually outside of the mesh.
+    #[serde(default, skip_serializing_if = "PlainPorts::is_empty")]
+    pub plain_ports: PlainPorts,
+}
+
+/// Ports of a workload that speak plain text, by who calls.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlainPorts {
+    /// Ports of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inbound: Vec<u16>,
+    /// Ports of others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outbound: Vec<u16>,
 }
 
 /// What a workload's pods look like before anything is injected.
@@ -106,6 +121,15 @@ impl Workload {
             })
             // Last, because regular expressions are dear.
             && job_name.as_ref().is_none_or(|name| name.is(pod))
+    }
+}
+
+// === impl PlainPorts ===
+
+impl PlainPorts {
+    /// There is none.
+    pub fn is_empty(&self) -> bool {
+        self.inbound.is_empty() && self.outbound.is_empty()
     }
 }
 

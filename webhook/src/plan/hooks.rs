@@ -30,6 +30,7 @@ pub(super) fn edits(
     container: &Container<'_>,
     row: &Native,
     pre_stop: Option<&[String]>,
+    keeps_startup_probe: bool,
 ) -> Result<Vec<HookEdit>, String> {
     let own: Option<Map<String, Value>> = match container.lifecycle.map(|raw| serde_json::from_str(raw.get()))
     {
@@ -56,7 +57,8 @@ pub(super) fn edits(
         let dropped = dropped.into_iter().map(HookEdit::Drop);
         return Ok(dropped.chain(added.map(HookEdit::PreStop)).collect());
     }
-    let has_probe = container.probes().next().is_some();
+    let startup = container.startup_probe.filter(|_| keeps_startup_probe);
+    let has_probe = startup.or(container.readiness_probe).or(container.liveness_probe).is_some();
     Ok(match added {
         Some(hook) => vec![HookEdit::Whole(json!({"preStop": hook}))],
         // Empty, and to stay so.
@@ -94,7 +96,7 @@ mod tests {
             drop_pre_stop: vec!["sleep".to_owned()],
             ..Native::default()
         };
-        edits(&pod.spec.containers[0], &row, pre_stop).expect("edits")
+        edits(&pod.spec.containers[0], &row, pre_stop, true).expect("edits")
     }
 
     fn exec(program: &str) -> Value {

@@ -14,12 +14,15 @@ pub const ON_READY_TIMEOUT: &str = "curfew.dev/on-ready-timeout";
 pub const MAIN_CONTAINERS: &str = "curfew.dev/main-containers";
 /// Catalogue rows for this pod, YAML.
 pub const SIDECARS: &str = "curfew.dev/sidecars";
+/// Whether k6's control port stays out of the mesh: `bypass` or `mesh`. On a namespace: runners and starter must agree.
+pub const K6_CONTROL_PORT: &str = "curfew.dev/k6-control-port";
 /// Written: what was decided and why.
 pub const STATUS: &str = "curfew.dev/status";
 /// Written by the watch: the pod's UID. Removed at admission.
 pub const DONE_ANNOTATION: &str = "curfew.dev/done";
 
 /// Annotations the contract names whose strategies this version does not carry out.
-pub(super) const LATER: [&str; 2] = ["curfew.dev/net", "curfew.dev/k6-control-port"];
+pub(super) const LATER: [&str; 1] = ["curfew.dev/net"];
 /// Annotations a user may write.
-pub(super) const READ: [&str; 5] = [STRATEGY, READY_TIMEOUT, ON_READY_TIMEOUT, MAIN_CONTAINERS, SIDECARS];
+pub(super) const READ: [&str; 6] =
+    [STRATEGY, READY_TIMEOUT, ON_READY_TIMEOUT, MAIN_CONTAINERS, SIDECARS, K6_CONTROL_PORT];

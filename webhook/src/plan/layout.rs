@@ -15,9 +15,20 @@ pub struct Move {
     pub from: Place,
     /// Its place in `initContainers` then.
     pub to: usize,
-    /// A sidecar that becomes native, and what changes in its hooks; an init container stays as it is.
+    /// What changes in a sidecar that becomes native; an init container stays as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub hooks: Option<Vec<HookEdit>>,
+    pub conversion: Option<Conversion>,
+}
+
+/// What changes in a sidecar that becomes native, besides its restart policy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Conversion {
+    /// Its hooks.
+    pub hooks: Vec<HookEdit>,
+    /// Its startup probe goes: the gate asks the same.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub drop_startup_probe: bool,
 }
 
 /// A container's place in its list.
@@ -73,7 +84,7 @@ impl<'a> Layout<'a> {
 
     /// Brings a classic sidecar in. First those that carry traffic: the others go behind them, so that they have a
     /// network from their start to their end (the kubelet ends sidecars from the last one on).
-    pub(super) fn bring_in(&mut self, found: &Found<'a>, row: &Native, hooks: Vec<HookEdit>) {
+    pub(super) fn bring_in(&mut self, found: &Found<'a>, row: &Native, conversion: Conversion) {
         let (name, carries) = (&*found.container.name, found.row.carries_traffic);
         let to = self.place_for(row, carries);
         if to <= self.front {
@@ -83,7 +94,7 @@ impl<'a> Layout<'a> {
         let from = Place::Container(found.index - gone);
         self.taken.push(found.index);
         self.order.insert(to, Slot { name, kind: Kind::Sidecar { moved: true, carries } });
-        self.moves.push(Move { container: name.to_owned(), from, to, hooks: Some(hooks) });
+        self.moves.push(Move { container: name.to_owned(), from, to, conversion: Some(conversion) });
     }
 
     fn place_for(&mut self, row: &Native, carries: bool) -> usize {
@@ -116,7 +127,7 @@ impl<'a> Layout<'a> {
         if place > self.front {
             let slot = self.order.remove(place);
             let (container, from, to) = (slot.name.to_owned(), Place::Init(place), self.front);
-            self.moves.push(Move { container, from, to, hooks: None });
+            self.moves.push(Move { container, from, to, conversion: None });
             self.order.insert(to, slot);
         }
         self.front += 1;
@@ -125,6 +136,11 @@ impl<'a> Layout<'a> {
     /// The names of the sidecars in their order.
     pub(super) fn sidecars(&self) -> impl Iterator<Item = &'a str> {
         self.order.iter().filter(|slot| matches!(slot.kind, Kind::Sidecar { .. })).map(|slot| slot.name)
+    }
+
+    /// The moves, without a gate.
+    pub(super) fn moves(self) -> Vec<Move> {
+        self.moves
     }
 
     /// The moves, and the place of the gate: right behind the last sidecar, so that whatever comes after has the
@@ -136,7 +152,7 @@ impl<'a> Layout<'a> {
             (None, last) => (self.moves, GatePlace::New(last.map_or(0, |last| last + 1))),
             (Some(gate), Some(last)) if gate < last => {
                 let (container, from) = (gate::GATE.to_owned(), Place::Init(gate));
-                self.moves.push(Move { container, from, to: last, hooks: None });
+                self.moves.push(Move { container, from, to: last, conversion: None });
                 (self.moves, GatePlace::There(last))
             }
             (Some(gate), _) => (self.moves, GatePlace::There(gate)),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::Found;
+use super::{Found, prepare::Own};
 use crate::{catalogue::Native, pod::Pod};
 
 /// Sets the mesh's own switch for native sidecars.
@@ -12,20 +12,16 @@ use crate::{catalogue::Native, pod::Pod};
 /// # Errors
 /// The user has set it to something else: names the annotation and the mend.
 pub(super) fn switch(
-    pod: &Pod<'_>,
+    own: Own<'_>,
     found: &Found<'_>,
-    row: &Native,
     annotations: &mut BTreeMap<String, String>,
 ) -> Result<(), String> {
-    for (key, value) in &row.switch {
-        match pod.metadata.annotation(key) {
-            Some(own) if own == value => {}
-            Some(own) => {
-                let name = &found.container.name;
-                return Err(format!("{key} is `{own}`, so {name} is to stay as it is; set it to `{value}`"));
-            }
-            None => drop(annotations.insert(key.clone(), value.clone())),
-        }
+    if let Some((key, own, value)) = own.refuses_switch(found.row) {
+        let name = &found.container.name;
+        return Err(format!("{key} is `{own}`, so {name} is to stay as it is; set it to `{value}`"));
+    }
+    for (key, value) in found.row.switch.iter().filter(|(key, _)| own.value(key).is_none()) {
+        annotations.insert(key.clone(), value.clone());
     }
     Ok(())
 }

@@ -1,10 +1,13 @@
-//! What a mesh must be told so that its proxy can be told to end: before it injects by annotations, afterwards on
+//! What a mesh must be told so that its proxy ends, or can be told to: before it injects by annotations, afterwards on
 //! the container.
 
 use serde::Serialize;
 
-use super::{Found, strategy::Choice};
-use crate::{catalogue::Catalogue, pod::Pod};
+use super::{Found, Namespace, strategy::Choice};
+use crate::{
+    catalogue::{Catalogue, Sidecar},
+    pod::Pod,
+};
 
 /// An environment variable to set on a regular container.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,33 +23,58 @@ pub struct EnvEdit {
     pub value: String,
 }
 
+/// What a pod's owner has told the meshes.
+#[derive(Clone, Copy)]
+pub(super) struct Own<'a> {
+    pub(super) pod: &'a Pod<'a>,
+    pub(super) namespace: &'a Namespace,
+}
+
+/// What meshes are told in advance.
+#[derive(Clone, Copy)]
+pub(super) struct Tell {
+    /// To inject native sidecars.
+    pub(super) switch: bool,
+    /// To open the endpoint that ends a classic one.
+    pub(super) shutdown: bool,
+}
+
 /// Sets, on a pod no proxy was injected into yet, the annotations injectors read. They are inert where that mesh is
 /// absent. What the user has set stays.
-pub(super) fn annotations(pod: &Pod<'_>, catalogue: &Catalogue, choice: &mut Choice) {
-    let present = &pod.metadata.annotations;
-    for shutdown in catalogue.sidecars.iter().filter_map(|row| row.shutdown.as_ref()) {
-        for (key, value) in shutdown.requires.annotations.iter().chain(&shutdown.prefers.annotations) {
-            match present.get(key.as_str()) {
-                Some(found) if *found == *value => choice.prepared.push(key.clone()),
-                Some(_) => {}
-                None => {
-                    choice.prepared.push(key.clone());
-                    choice.edits.annotations.insert(key.clone(), value.clone());
-                }
+pub(super) fn annotations(own: Own<'_>, catalogue: &Catalogue, tell: Tell, choice: &mut Choice) {
+    for row in &catalogue.sidecars {
+        let mut wanted = Vec::new();
+        if tell.switch && own.refuses_switch(row).is_none() {
+            wanted.extend(&row.switch);
+        }
+        if let Some(shutdown) = &row.shutdown {
+            if tell.shutdown {
+                wanted.extend(&shutdown.requires.annotations);
+            }
+            if tell.switch || tell.shutdown {
+                // A native proxy drains as long as a classic one does.
+                wanted.extend(&shutdown.prefers.annotations);
             }
         }
+        for (key, value) in wanted {
+            match own.value(key) {
+                Some(found) if found != value => continue,
+                Some(_) => {}
+                None => drop(choice.edits.annotations.insert(key.clone(), value.clone())),
+            }
+            choice.prepared.push(key.clone());
+        }
     }
-    choice.prepared.sort();
 }
 
 /// What has to be set on an injected sidecar's container to open its shutdown endpoint.
 ///
 /// # Errors
 /// The user has closed it on purpose: names the annotation and the mend.
-pub(super) fn env(pod: &Pod<'_>, found: &Found<'_>) -> Result<Vec<EnvEdit>, String> {
+pub(super) fn env(own: Own<'_>, found: &Found<'_>) -> Result<Vec<EnvEdit>, String> {
     let Some(shutdown) = &found.row.shutdown else { return Ok(Vec::new()) };
     for (key, value) in &shutdown.requires.annotations {
-        if let Some(other) = pod.metadata.annotations.get(key.as_str()).filter(|other| **other != *value) {
+        if let Some(other) = own.value(key).filter(|other| other != value) {
             let name = &found.container.name;
             return Err(format!("{key} is `{other}`, so {name} cannot be told to end; set it to `{value}`"));
         }
@@ -63,4 +91,27 @@ pub(super) fn env(pod: &Pod<'_>, found: &Found<'_>) -> Result<Vec<EnvEdit>, Stri
     let preferred =
         shutdown.prefers.env.iter().filter(|(name, _)| container.env.iter().all(|var| var.name != **name));
     Ok(required.chain(preferred).map(edit).collect())
+}
+
+// === impl Own ===
+
+impl<'a> Own<'a> {
+    /// An annotation of the pod, or of its namespace, where Linkerd reads the same ones.
+    pub(super) fn value(self, key: &str) -> Option<&'a str> {
+        let namespace = || self.namespace.annotations.get(key).map(String::as_str);
+        self.pod.metadata.annotation(key).or_else(namespace)
+    }
+
+    /// The annotation, its value and the one it would need, where the user does not want this sidecar to be native.
+    pub(super) fn refuses_switch<'r>(self, row: &'r Sidecar) -> Option<(&'r str, &'a str, &'r str)> {
+        row.switch.iter().find_map(|(key, value)| {
+            let own = self.value(key).filter(|own| own != value)?;
+            Some((key.as_str(), own, value.as_str()))
+        })
+    }
+
+    /// Whether the pod asks the mesh for this sidecar to be native.
+    pub(super) fn asks_for(self, row: &Sidecar) -> bool {
+        !row.switch.is_empty() && row.switch.iter().all(|(key, value)| self.value(key) == Some(value))
+    }
 }

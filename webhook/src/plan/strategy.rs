@@ -4,8 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Edits, STRATEGY, Survey, Wishes, native, obstacle, prepare, wrap};
-use crate::{config::Settings, pod::Pod};
+use super::{
+    Context, Edits, STRATEGY, Survey, Wishes,
+    kubelets::Support,
+    native, obstacle, ports,
+    prepare::{self, Own, Tell},
+    wrap,
+};
+use crate::pod::Pod;
 
 /// What was done to a pod: the value of the label `curfew.dev/applied`.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -46,9 +52,9 @@ pub enum Wish {
 
 /// Why a strategy is passed over that there is no code for yet.
 const LATER: &str = "not carried out by this version";
-/// Why `native` is, as long as nobody looks at the nodes: a kubelet before 1.29 would run the sidecar as a plain init
-/// container, which never ends.
-const NAMED_ONLY: &str = "only where curfew.dev/strategy names it, as the nodes' versions are not known here";
+/// Why `switch` is, where a sidecar is classic or nothing waits for it. The same before a conversion and after it.
+const NOT_SWITCHED: &str = "the mesh did not inject native sidecars that the mains wait for, asked by its own switch \
+                            or not";
 
 /// The outcome of choosing.
 pub(super) struct Choice {
@@ -56,70 +62,114 @@ pub(super) struct Choice {
     pub(super) reason: String,
     pub(super) passed_over: BTreeMap<Strategy, String>,
     pub(super) warnings: Vec<String>,
+    pub(super) notes: Vec<String>,
     pub(super) prepared: Vec<String>,
     pub(super) edits: Edits,
 }
 
 /// Takes the first strategy that applies.
-pub(super) fn choose(pod: &Pod<'_>, survey: &Survey<'_>, wishes: &Wishes<'_>, settings: &Settings) -> Choice {
+pub(super) fn choose(
+    pod: &Pod<'_>,
+    survey: &Survey<'_>,
+    wishes: &Wishes<'_>,
+    context: Context<'_>,
+) -> Choice {
     let mut choice = Choice {
         strategy: Strategy::Leave,
         reason: String::new(),
         passed_over: BTreeMap::new(),
         warnings: Vec::new(),
+        notes: Vec::new(),
         prepared: Vec::new(),
         edits: Edits { wraps: wrap::undo(pod), ..Edits::default() },
     };
     let obstacle = obstacle::of_pod(pod, survey);
-    if let Some(reason) = survey.nothing_to_do() {
-        if wishes.strategy == Wish::Native
-            && obstacle.is_none()
-            && native::may_be_done(survey)
-            && let Ok(done) = native::edits(pod, survey, wishes, settings)
-        {
-            choice.go_native(done, survey, wishes);
-            return choice;
-        }
-        (choice.strategy, choice.reason) = (Strategy::None, reason.to_owned());
-        if survey.traffic_is_free() && obstacle.is_none() && wrap::all_mains(pod, survey).is_ok() {
-            prepare::annotations(pod, &wishes.catalogue, &mut choice);
-        }
-        return choice;
+    if pod.spec.host_network != Some(true) {
+        ports::keep_out(pod, survey, wishes, context, &mut choice);
     }
-    if let Some(reason) = obstacle {
-        warn_if_wished(&mut choice, wishes, &reason);
-        choice.reason = reason;
-        return choice;
+    match (survey.nothing_to_do(), obstacle) {
+        (Some(reason), obstacle) => {
+            nothing_to_do(reason, obstacle, pod, survey, wishes, context, &mut choice)
+        }
+        (None, Some(obstacle)) => {
+            choice.warn_if_wished(wishes, &obstacle.reason);
+            choice.reason = obstacle.reason;
+        }
+        (None, None) => first_that_applies(pod, survey, wishes, context, &mut choice),
     }
-    if wishes.strategy == Wish::Native {
-        match native::edits(pod, survey, wishes, settings) {
-            Ok(planned) => {
-                choice.go_native(planned, survey, wishes);
-                return choice;
-            }
+    choice.prepared.sort();
+    choice
+}
+
+/// There is no sidecar that holds the pod, or not any more, or not yet: meshes are told in advance.
+fn nothing_to_do(
+    reason: &'static str,
+    obstacle: Option<obstacle::Obstacle>,
+    pod: &Pod<'_>,
+    survey: &Survey<'_>,
+    wishes: &Wishes<'_>,
+    context: Context<'_>,
+    choice: &mut Choice,
+) {
+    let goes_native = may_go_native(wishes, context);
+    if goes_native.is_ok()
+        && obstacle.is_none()
+        && native::may_be_done(pod, survey)
+        && let Ok(done) = native::edits(pod, survey, wishes, context)
+    {
+        choice.go_native(done, survey, wishes);
+        return;
+    }
+    let own = Own { pod, namespace: context.namespace };
+    let switched: Vec<_> = survey.native().filter(|found| own.asks_for(found.row)).collect();
+    (choice.strategy, choice.reason) = match &switched[..] {
+        [] => (Strategy::None, reason.to_owned()),
+        [first, ..] => {
+            (Strategy::Switch, format!("{} is native by its mesh's own switch", first.container.name))
+        }
+    };
+    if survey.traffic_is_free() && !obstacle.as_ref().is_some_and(|obstacle| obstacle.is_of_the_pod) {
+        let tell = Tell {
+            // Named, `native` is Curfew's own work.
+            switch: goes_native.is_ok() && wishes.strategy != Wish::Native,
+            shutdown: obstacle.is_none() && wrap::all_mains(pod, survey).is_ok(),
+        };
+        prepare::annotations(own, &wishes.catalogue, tell, choice);
+    }
+}
+
+fn first_that_applies(
+    pod: &Pod<'_>,
+    survey: &Survey<'_>,
+    wishes: &Wishes<'_>,
+    context: Context<'_>,
+    choice: &mut Choice,
+) {
+    if wishes.strategy != Wish::Await {
+        match may_go_native(wishes, context).and_then(|()| native::edits(pod, survey, wishes, context)) {
+            Ok(planned) => return choice.go_native(planned, survey, wishes),
             Err(reason) => {
-                warn_if_wished(&mut choice, wishes, &reason);
+                if wishes.strategy == Wish::Native {
+                    choice.warn_if_wished(wishes, &reason);
+                }
                 choice.passed_over.insert(Strategy::Native, reason);
             }
         }
-    } else {
-        choice.passed_over.insert(Strategy::Native, NAMED_ONLY.to_owned());
+        choice.passed_over.insert(Strategy::Switch, NOT_SWITCHED.to_owned());
     }
-    if [Wish::Switch, Wish::Reaper].contains(&wishes.strategy) {
-        choice.warnings.push(format!("{STRATEGY}: `{}` is {LATER}; auto holds", wishes.strategy.name()));
-    }
-    choice.passed_over.insert(Strategy::Switch, LATER.to_owned());
-    match wrap::edits(pod, survey, wishes, settings) {
+    choice.warn_if_auto_holds(wishes);
+    match wrap::edits(pod, survey, wishes, context) {
         Ok(edits) => {
             choice.strategy = Strategy::Await;
             choice.reason = wrap::reason(survey);
-            choice.edits = edits;
+            choice.take(edits);
             choice.warnings.extend(wrap::warnings(survey, wishes));
+            choice.notes.extend(wrap::notes(pod, survey));
         }
         Err(reason) => {
             choice.passed_over.insert(Strategy::Await, reason.clone());
             if wishes.strategy == Wish::Await {
-                choice.warnings.push(format!("{}: await is not possible here: {reason}", STRATEGY));
+                choice.warn_if_wished(wishes, &reason);
             }
             choice.passed_over.insert(Strategy::Reaper, LATER.to_owned());
             let then = match survey.classic().next() {
@@ -129,29 +179,58 @@ pub(super) fn choose(pod: &Pod<'_>, survey: &Survey<'_>, wishes: &Wishes<'_>, se
             choice.reason = format!("{then}: {reason}");
         }
     }
-    choice
+}
+
+/// Whether sidecars may be native ones: by wish, and by what is known of the nodes.
+///
+/// # Errors
+/// Why not: an old kubelet would run such a sidecar as a plain init container, which never ends.
+fn may_go_native(wishes: &Wishes<'_>, context: Context<'_>) -> Result<(), String> {
+    match (wishes.strategy, &context.kubelets.native) {
+        (Wish::Await | Wish::Off, _) => Err(format!("{STRATEGY} is `{}`", wishes.strategy.name())),
+        // Who names it knows the nodes.
+        (_, Support::Yes) | (Wish::Native | Wish::Switch, Support::Unknown(_)) => Ok(()),
+        (_, Support::No(why) | Support::Unknown(why)) => Err(why.clone()),
+    }
 }
 
 // === impl Choice ===
 
 impl Choice {
-    fn go_native(&mut self, planned: (Edits, String), survey: &Survey<'_>, wishes: &Wishes<'_>) {
-        let (edits, reason) = planned;
+    fn go_native(&mut self, (edits, reason): (Edits, String), survey: &Survey<'_>, wishes: &Wishes<'_>) {
         let wraps = std::mem::take(&mut self.edits.wraps);
-        (self.strategy, self.reason, self.edits) = (Strategy::Native, reason, Edits { wraps, ..edits });
-        self.passed_over.insert(Strategy::Switch, LATER.to_owned());
+        (self.strategy, self.reason) = (Strategy::Native, reason);
+        self.take(Edits { wraps, ..edits });
+        if wishes.strategy != Wish::Native {
+            self.passed_over.insert(Strategy::Switch, NOT_SWITCHED.to_owned());
+        }
+        self.warn_if_auto_holds(wishes);
         self.warnings.extend(wrap::warnings(survey, wishes));
     }
-}
 
-/// Somebody who named a strategy is told that it cannot be had; under auto the status is enough.
-fn warn_if_wished(choice: &mut Choice, wishes: &Wishes<'_>, reason: &str) {
-    if wishes.strategy != Wish::Auto {
-        choice.warnings.push(format!(
-            "{}: `{}` is not possible here: {reason}",
-            STRATEGY,
-            wishes.strategy.name()
-        ));
+    /// Somebody named a strategy that did not come about, and another was taken.
+    fn warn_if_auto_holds(&mut self, wishes: &Wishes<'_>) {
+        let why = match wishes.strategy {
+            Wish::Switch => NOT_SWITCHED,
+            Wish::Reaper => LATER,
+            _ => return,
+        };
+        let name = wishes.strategy.name();
+        self.warnings.push(format!("{STRATEGY}: `{name}` is not possible here: {why}; auto holds"));
+    }
+
+    /// These edits, besides annotations there are already.
+    fn take(&mut self, mut edits: Edits) {
+        edits.annotations.append(&mut self.edits.annotations);
+        self.edits = edits;
+    }
+
+    /// Somebody who named a strategy is told that it cannot be had; under auto the status is enough.
+    fn warn_if_wished(&mut self, wishes: &Wishes<'_>, reason: &str) {
+        if wishes.strategy != Wish::Auto {
+            let name = wishes.strategy.name();
+            self.warnings.push(format!("{STRATEGY}: `{name}` is not possible here: {reason}"));
+        }
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{MAIN_CONTAINERS, SIDECARS, Wishes, gate};
+use super::{
+    MAIN_CONTAINERS, SIDECARS, Wishes, gate,
+    kubelets::{Kubelets, Support},
+};
 use crate::{
     catalogue::{Catalogue, Resolved, Sidecar, Workload},
     pod::{Container, Pod},
@@ -30,6 +33,8 @@ pub struct Found<'a> {
     pub row: &'a Sidecar,
     /// Its endpoints in this pod.
     pub endpoints: Resolved,
+    /// It was made native, and a later hook took its restart policy away (one compiled against a Pod without it).
+    pub stripped: bool,
 }
 
 /// What a pod is made of.
@@ -49,11 +54,13 @@ pub struct Survey<'a> {
     pub catalogue: &'a Catalogue,
     /// What the gate of an earlier pass waits for.
     pub gated: Vec<&'a str>,
+    /// A startup probe of a native sidecar holds up the mains for ever if it fails once (kubernetes#132826).
+    pub probes_hang: bool,
 }
 
 impl<'a> Survey<'a> {
     /// Looks a pod over.
-    pub fn of(pod: &'a Pod<'a>, wishes: &'a Wishes<'_>) -> Self {
+    pub fn of(pod: &'a Pod<'a>, wishes: &'a Wishes<'_>, kubelets: &Kubelets) -> Self {
         let catalogue: &Catalogue = &wishes.catalogue;
         let mut survey = Self {
             workload: catalogue.workloads.iter().find(|row| row.is(pod)),
@@ -63,12 +70,18 @@ impl<'a> Survey<'a> {
             warnings: Vec::new(),
             catalogue,
             gated: gate::waits_for(pod),
+            probes_hang: pod.restart_policy() == "Never" && matches!(kubelets.startup_probes, Support::No(_)),
         };
-        for (index, container) in
-            pod.spec.init_containers.iter().enumerate().filter(|(_, c)| c.is_native_sidecar())
-        {
+        for (index, container) in pod.spec.init_containers.iter().enumerate() {
+            let is_native = container.is_native_sidecar();
+            if !is_native && survey.gated.is_empty() {
+                continue;
+            }
             if let Some(row) = catalogue.sidecars.iter().find(|row| row.is(container, pod)) {
-                survey.found(container, index, Form::Native, row, pod);
+                let ready = row.resolve(container, pod).ready;
+                if is_native || ready.is_some_and(|url| survey.gated.contains(&&*url)) {
+                    survey.found(container, index, Form::Native, row, pod);
+                }
             }
         }
         for (index, container) in pod.spec.containers.iter().enumerate() {
@@ -112,16 +125,24 @@ impl<'a> Survey<'a> {
     /// Native sidecars the mains do not wait for although their readiness could be asked.
     pub fn ungated(&self) -> impl Iterator<Item = &Found<'a>> {
         self.native().filter(|found| {
-            found.container.startup_probe.is_none()
-                && found.endpoints.ready.as_deref().is_some_and(|url| !self.gated.contains(&url))
+            let held_up = found.container.startup_probe.is_some() && !self.replaces_probe(found);
+            !held_up && found.endpoints.ready.as_deref().is_some_and(|url| !self.gated.contains(&url))
         })
+    }
+
+    /// A native sidecar's startup probe has to go, and the gate can ask in its place.
+    pub fn replaces_probe(&self, found: &Found<'_>) -> bool {
+        self.probes_hang && found.asks_as_a_gate_does()
     }
 
     /// Why the pod needs nothing, if so.
     pub fn nothing_to_do(&self) -> Option<&'static str> {
         if self.sidecars.is_empty() {
             Some("no sidecar in the pod")
-        } else if self.classic().next().is_none() && self.ungated().next().is_none() {
+        } else if self.classic().next().is_none()
+            && self.ungated().next().is_none()
+            && !self.native().any(|found| found.stripped)
+        {
             Some("every sidecar is native and ready before the mains start")
         } else {
             None
@@ -158,7 +179,9 @@ impl<'a> Survey<'a> {
         row: &'a Sidecar,
         pod: &Pod<'_>,
     ) {
-        self.sidecars.push(Found { container, index, form, row, endpoints: row.resolve(container, pod) });
+        let (endpoints, stripped) =
+            (row.resolve(container, pod), form == Form::Native && !container.is_native_sidecar());
+        self.sidecars.push(Found { container, index, form, row, endpoints, stripped });
     }
 
     fn other(&mut self, name: &'a str) {
@@ -177,5 +200,17 @@ impl<'a> Survey<'a> {
                 container.name, row.name
             ));
         }
+    }
+}
+
+// === impl Found ===
+
+impl Found<'_> {
+    /// Its startup probe asks what a gate asks, and no liveness probe counts on it.
+    pub fn asks_as_a_gate_does(&self) -> bool {
+        let (Some(probe), Some(ready)) = (&self.container.startup_probe, &self.row.ready) else {
+            return false;
+        };
+        self.container.liveness_probe.is_none() && self.endpoints.ready.is_some() && probe.asks(ready.path())
     }
 }

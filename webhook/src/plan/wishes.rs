@@ -5,7 +5,8 @@ use std::{borrow::Cow, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Context, LATER, MAIN_CONTAINERS, ON_READY_TIMEOUT, READ, READY_TIMEOUT, SIDECARS, STRATEGY, Wish,
+    Context, K6_CONTROL_PORT, LATER, MAIN_CONTAINERS, ON_READY_TIMEOUT, READ, READY_TIMEOUT, SIDECARS,
+    STRATEGY, Wish,
 };
 use crate::{
     catalogue::{Catalogue, user_rows},
@@ -25,6 +26,17 @@ pub enum OnTimeout {
     Run,
 }
 
+/// Whether k6's control port is in the mesh.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ControlPort {
+    /// It is kept out: an operator outside of the mesh reaches it.
+    #[default]
+    Bypass,
+    /// It stays in: the mesh decides who reaches it.
+    Mesh,
+}
+
 /// What the user asked for, defaults filled in.
 #[derive(Clone, Debug)]
 pub struct Wishes<'a> {
@@ -34,6 +46,8 @@ pub struct Wishes<'a> {
     pub ready_timeout: Duration,
     /// What happens then.
     pub on_ready_timeout: OnTimeout,
+    /// Whether k6's control port is in the mesh.
+    pub k6_control_port: ControlPort,
     /// The containers named as mains; all that are no sidecar where empty.
     pub mains: Vec<&'a str>,
     /// The rows in force for this pod.
@@ -58,13 +72,15 @@ impl<'a> Wishes<'a> {
         let strategy = context.strategy.unwrap_or(strategy);
         let ready_timeout = reader.ready_timeout(defaults.ready_timeout);
         let on_ready_timeout = reader.parse(ON_READY_TIMEOUT, defaults.on_ready_timeout, OnTimeout::name);
+        let k6_control_port = reader.k6_control_port(defaults.k6_control_port);
         let catalogue = reader.catalogue();
         let mains = reader.mains(&catalogue);
         reader.unknown_annotations();
         if let Some(why) = &context.namespace.unread {
             reader.warnings.push(format!("{why}: its annotations are no defaults for this pod"));
         }
-        Self { strategy, ready_timeout, on_ready_timeout, mains, catalogue, warnings: reader.warnings }
+        let warnings = reader.warnings;
+        Self { strategy, ready_timeout, on_ready_timeout, k6_control_port, mains, catalogue, warnings }
     }
 }
 
@@ -104,6 +120,22 @@ impl<'a> Reader<'a> {
                 default
             }
         }
+    }
+
+    /// From the namespace alone. A runner out of the mesh and a starter in it, or the other way round, is a test that
+    /// never starts and tells nobody: under Istio the starter gets 503, and its curl ends with 0 (measured).
+    fn k6_control_port(&mut self, default: ControlPort) -> ControlPort {
+        if self.pod.metadata.annotations.contains_key(K6_CONTROL_PORT) {
+            self.warnings.push(format!(
+                "{K6_CONTROL_PORT}: read from the namespace, not from a pod, as runners and starter must agree; \
+                 set it there"
+            ));
+        }
+        let Some(text) = self.context.namespace.annotations.get(K6_CONTROL_PORT) else { return default };
+        text.trim().parse().unwrap_or_else(|error| {
+            self.warnings.push(format!("{K6_CONTROL_PORT}: {error}; {} holds", default.name()));
+            default
+        })
     }
 
     /// Only names of containers the pod has.
@@ -182,6 +214,30 @@ impl FromStr for OnTimeout {
             "fail" => Ok(Self::Fail),
             "run" => Ok(Self::Run),
             _ => Err(format!("`{text}` is neither fail nor run")),
+        }
+    }
+}
+
+// === impl ControlPort ===
+
+impl ControlPort {
+    /// As annotations write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bypass => "bypass",
+            Self::Mesh => "mesh",
+        }
+    }
+}
+
+impl FromStr for ControlPort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "bypass" => Ok(Self::Bypass),
+            "mesh" => Ok(Self::Mesh),
+            _ => Err(format!("`{text}` is neither bypass nor mesh")),
         }
     }
 }

@@ -3,13 +3,12 @@
 use serde::Serialize;
 
 use super::{
-    AddedMount, Edits, ExitCodes, Form, OnTimeout, ProbeEdit, REAPER, RUN_DIR, Survey, Wishes, deliver,
-    prepare, probe,
+    AddedMount, Context, Edits, ExitCodes, Form, OnTimeout, ProbeEdit, REAPER, RUN_DIR, Survey, Wishes,
+    deliver, gate,
+    prepare::{self, Own},
+    probe,
 };
-use crate::{
-    config::Settings,
-    pod::{Container, Pod, Text},
-};
+use crate::pod::{Container, Pod, Text};
 
 /// A command to replace.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -90,7 +89,7 @@ pub(super) fn edits(
     pod: &Pod<'_>,
     survey: &Survey<'_>,
     wishes: &Wishes<'_>,
-    settings: &Settings,
+    context: Context<'_>,
 ) -> Result<Edits, String> {
     all_mains(pod, survey)?;
     let mut edits = Edits::default();
@@ -101,7 +100,7 @@ pub(super) fn edits(
                 found.container.name, found.row.name
             ));
         }
-        edits.env.extend(prepare::env(pod, found)?);
+        edits.env.extend(prepare::env(Own { pod, namespace: context.namespace }, found)?);
     }
     // Nobody has to be last where nobody is quit.
     let shared = survey.mains.len() > 1 && survey.classic().next().is_some();
@@ -119,7 +118,7 @@ pub(super) fn edits(
             startup_probe: probe,
         });
     }
-    edits.install = Some(deliver::install(pod, &survey.mains, shared, settings));
+    edits.install = Some(deliver::install(pod, &survey.mains, shared, context.settings));
     Ok(edits)
 }
 
@@ -151,6 +150,35 @@ pub(super) fn warnings(survey: &Survey<'_>, wishes: &Wishes<'_>) -> Vec<String> 
         })
         .into_iter()
         .collect()
+}
+
+/// What the strategy cannot mend: init containers that a CNI plugin's redirection leaves without a network, as their
+/// proxy starts after them.
+pub(super) fn notes(pod: &Pod<'_>, survey: &Survey<'_>) -> Option<String> {
+    let inits = &pod.spec.init_containers;
+    let proxy = survey.classic().find(|found| {
+        let validators = found.row.native.iter().flat_map(|native| &native.validators);
+        validators.into_iter().any(|name| inits.iter().any(|container| container.name == *name))
+    })?;
+    let of_meshes: Vec<_> = survey.classic().filter_map(|found| found.row.native.as_ref()).collect();
+    let is_of_a_mesh = |name: &str| {
+        of_meshes.iter().any(|row| row.validators.iter().chain(&row.behind).any(|known| known == name))
+    };
+    let is_users = |container: &&Container<'_>| {
+        !container.is_native_sidecar()
+            && !is_of_a_mesh(&container.name)
+            && !deliver::is_installer(container)
+            && !gate::is_gate(container)
+    };
+    let names: Vec<_> = inits.iter().filter(is_users).map(|container| &*container.name).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "init containers ({}) run before {}, to which a CNI plugin sends their traffic: they have no network; \
+             a native proxy would start before them",
+            names.join(", "),
+            proxy.container.name
+        )
+    })
 }
 
 /// What happens when a sidecar is not ready in time, as the wrapper's flag has it; none where it is the default.

@@ -36,6 +36,12 @@ impl<'a> Probe<'a> {
         http.http_get.filter(|get| get.path.as_deref() == Some(path))?.port.as_u64()
     }
 
+    /// Whether it is an `httpGet` of this path.
+    pub fn asks(&self, path: &str) -> bool {
+        let http: Result<Http<'_>, _> = serde_json::from_str(self.0.get());
+        http.is_ok_and(|http| http.http_get.is_some_and(|get| get.path.as_deref() == Some(path)))
+    }
+
     /// Its members; none where it holds what no API server would take (nested a hundred deep, say).
     pub fn fields(&self) -> Option<ProbeFields> {
         serde_json::from_str(self.0.get()).ok().map(ProbeFields)

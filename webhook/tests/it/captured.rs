@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs};
 use curfew::{
     admission::{Engine, Outcome},
     config::Config,
-    plan::{Namespace, Plan, Wish},
+    plan::{Plan, Wish},
 };
 use serde_json::{Value, json};
 
@@ -17,11 +17,14 @@ fn each(strategy: Option<Wish>, mut check: impl FnMut(&str, &Plan, &Value)) -> b
     for file in meshes.flatten().flat_map(|mesh| fs::read_dir(mesh.path())).flatten().flatten() {
         let name = file.path().display().to_string();
         let review: Value = serde_json::from_slice(&fs::read(file.path()).expect("a review")).expect("JSON");
-        let decide = |pod| engine.decide(pod, None, &Namespace::default(), strategy);
+        let decide = |pod| engine.decide(pod, None, crate::support::nowhere(), strategy);
         let Outcome::Planned { plan, patched, .. } = decide(review["request"]["object"].clone()) else {
             panic!("{name}: not planned for");
         };
-        assert_eq!(plan.warnings, [""; 0], "{name}");
+        // Captured without Curfew, so nobody has kept k6's port out of the mesh before.
+        let warnings =
+            plan.warnings.iter().filter(|warning| !warning.starts_with("port 6565 is in the mesh"));
+        assert_eq!(Vec::from_iter(warnings), [""; 0], "{name}");
         let Outcome::Planned { patch, .. } = decide(patched.clone()) else {
             panic!("{name}: not planned for again");
         };

@@ -5,7 +5,10 @@
 use std::fs;
 
 use crate::support::{Case, cases, golden, plan_golden};
-use curfew::{admission::Outcome, plan::Plan};
+use curfew::{
+    admission::Outcome,
+    plan::{Conversion, Plan},
+};
 use serde_json::{Value, json};
 
 /// Runs a check on every case and reports all that fail, not only the first.
@@ -33,7 +36,8 @@ fn every_pod_comes_to_its_plan_and_its_pod() {
 
 #[test]
 fn no_folder_holds_anything_but_a_case() {
-    const FILES: [&str; 5] = ["pod.yaml", "namespace.yaml", "config.yaml", "plan.yaml", "patched.yaml"];
+    const FILES: [&str; 6] =
+        ["pod.yaml", "namespace.yaml", "cluster.yaml", "config.yaml", "plan.yaml", "patched.yaml"];
     all(|case| {
         let files = fs::read_dir(&case.folder).map_err(|error| error.to_string())?;
         for file in files.map(|file| file.expect("an entry").file_name()) {
@@ -106,19 +110,30 @@ fn an_invented_field_survives_wherever_it_stands() {
     all(|case| {
         let mut pod = case.pod.clone();
         invent(&mut pod);
-        // Each has to be where it was, but in containers that change their place.
-        let lost = |patched: &Value| {
-            let patched = by_name(patched);
-            invented(&by_name(&pod)).into_iter().find(|place| patched.pointer(place).is_none())
+        // Each has to be where it was, but in containers that change their place, and in a probe the gate replaces.
+        let lost = |plan: &Plan, patched: &Value| {
+            let (patched, dropped) = (by_name(patched), dropped_probes(plan));
+            let stays = |place: &String| !dropped.iter().any(|probe| place.starts_with(probe));
+            invented(&by_name(&pod)).into_iter().filter(stays).find(|place| patched.pointer(place).is_none())
         };
         match case.decide(&pod) {
-            Outcome::Planned { patched, .. } => {
-                lost(&patched).map_or(Ok(()), |place| Err(format!("{place} is lost")))
+            Outcome::Planned { plan, patched, .. } => {
+                lost(&plan, &patched).map_or(Ok(()), |place| Err(format!("{place} is lost")))
             }
             Outcome::Failed(reason) => Err(reason),
             _ => Ok(()),
         }
     });
+}
+
+/// Startup probes the plan takes from sidecars.
+fn dropped_probes(plan: &Plan) -> Vec<String> {
+    let Some(native) = &plan.edits.native else { return Vec::new() };
+    let drops = |conversion: &Conversion| conversion.drop_startup_probe;
+    let moved = native.moves.iter().filter(|moved| moved.conversion.as_ref().is_some_and(drops));
+    let repaired = native.repairs.iter().filter(|repair| repair.drop_startup_probe);
+    let names = moved.map(|moved| &moved.container).chain(repaired.map(|repair| &repair.container));
+    names.map(|name| format!("/named/{name}/startupProbe")).collect()
 }
 
 #[test]

@@ -3,11 +3,11 @@
 
 use curfew::{
     admission::{Engine, Outcome},
-    plan::{GATE, Namespace, Plan, TOKEN_VOLUME, Wish},
+    plan::{GATE, Plan, TOKEN_VOLUME, Wish},
 };
 use serde_json::{Value, json};
 
-use crate::support::cases;
+use crate::support::{cases, nowhere};
 
 /// What a conversion may change in a container.
 const OF_THE_ROW: [&str; 2] = ["restartPolicy", "lifecycle"];
@@ -18,7 +18,7 @@ fn each(mut check: impl FnMut(&Value, &Plan, &Value) -> Result<(), String>) {
     let mut count = 0;
     for case in cases() {
         let engine = Engine::new(case.config());
-        let outcome = engine.decide(case.pod.clone(), None, &case.namespace, Some(Wish::Native));
+        let outcome = engine.decide(case.pod.clone(), None, case.around(), Some(Wish::Native));
         let Outcome::Planned { plan, patched, .. } = outcome else { continue };
         if plan.edits.native.is_some() {
             count += 1;
@@ -37,17 +37,26 @@ fn containers<'p>(pod: &'p Value, list: &str) -> impl Iterator<Item = (&'p str, 
 
 fn converted(plan: &Plan) -> Vec<&str> {
     let native = plan.edits.native.as_ref().expect("a conversion");
-    let sidecars = native.moves.iter().filter(|moved| moved.hooks.is_some());
+    let sidecars = native.moves.iter().filter(|moved| moved.conversion.is_some());
     sidecars.map(|moved| moved.container.as_str()).collect()
 }
 
-/// A container as text without what a row may change in it.
-fn without_hooks(container: &Value) -> String {
+/// A container as text without what may change in it.
+fn without(container: &Value, members: &[&str]) -> String {
     let mut container = container.clone();
-    for member in OF_THE_ROW {
-        container.as_object_mut().expect("a container").shift_remove(member);
+    for member in members {
+        container.as_object_mut().expect("a container").shift_remove(*member);
     }
     container.to_string()
+}
+
+/// The gate waits for what this probe asks.
+fn gate_asks(patched: &Value, probe: &Value) -> bool {
+    let path = probe["httpGet"]["path"].as_str().unwrap_or("none");
+    containers(patched, "initContainers").any(|(name, gate)| {
+        let mut words = gate["command"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        name == GATE && words.any(|word| word.starts_with("http://127.0.0.1:") && word.ends_with(path))
+    })
 }
 
 #[test]
@@ -57,7 +66,14 @@ fn a_converted_sidecar_keeps_every_field_but_those_its_row_names() {
             let (_, before) =
                 containers(pod, "containers").find(|c| c.0 == name).ok_or("was no container")?;
             let (_, after) = containers(patched, "initContainers").find(|c| c.0 == name).ok_or("is lost")?;
-            if without_hooks(before) != without_hooks(after) {
+            let probe = &before["startupProbe"];
+            let goes = !probe.is_null() && after["startupProbe"].is_null();
+            if goes && (!gate_asks(patched, probe) || !before["livenessProbe"].is_null()) {
+                return Err(format!("nothing asks in the place of {probe}"));
+            }
+            let changes: &[_] =
+                if goes { &[&OF_THE_ROW[..], &["startupProbe"]].concat() } else { &OF_THE_ROW };
+            if without(before, changes) != without(after, changes) {
                 return Err(format!("{before}\nbecame\n{after}"));
             }
             if after["restartPolicy"] != "Always" {
@@ -152,7 +168,7 @@ fn the_gate_comes_after_every_sidecar_and_asks_but_never_tells_to_go() {
 fn converted_twice_is_converted_once() {
     for case in cases() {
         let engine = Engine::new(case.config());
-        let decide = |pod| engine.decide(pod, None, &case.namespace, Some(Wish::Native));
+        let decide = |pod| engine.decide(pod, None, case.around(), Some(Wish::Native));
         let Outcome::Planned { plan, patched, .. } = decide(case.pod.clone()) else { continue };
         match decide(patched) {
             Outcome::Planned { plan: again, patch, .. } => {
@@ -173,7 +189,7 @@ fn a_converted_pod_is_left_in_peace_under_auto() {
             .as_object_mut()
             .expect("annotations")
             .shift_remove("curfew.dev/strategy");
-        match engine.decide(pod, None, &Namespace::default(), None) {
+        match engine.decide(pod, None, nowhere(), None) {
             Outcome::Planned { plan: auto, .. } if auto.strategy.name() == "await" => {
                 // Rows of a configuration of its own are not known here, nor is a namespace's.
                 Err(format!("{} after {}: {}", auto.strategy.name(), plan.strategy.name(), auto.reason))
