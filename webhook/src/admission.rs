@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{
     config::Config,
     patch::{self, Patch},
-    plan::{self, Context, Namespace, Plan, Verdict},
+    plan::{self, Context, Kubelets, Namespace, Plan, Verdict},
     pod::Pod,
     serve::{Answer, Facts},
 };
@@ -21,6 +21,15 @@ use review::{Request, Response, Review, ReviewError};
 #[derive(Debug)]
 pub struct Engine {
     config: Config,
+}
+
+/// What is known beside the pod.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// Its namespace.
+    pub namespace: &'a Namespace,
+    /// The kubelets it may land on.
+    pub kubelets: &'a Kubelets,
 }
 
 /// What is done with one pod.
@@ -60,13 +69,13 @@ impl Engine {
         &self,
         raw: Value,
         template_of: Option<&Value>,
-        namespace: &Namespace,
+        around: Surroundings<'_>,
         strategy: Option<plan::Wish>,
     ) -> Outcome {
         let (template, pod) = (raw.to_string(), template_of.map(Value::to_string));
         let decision = Pod::read(&template).and_then(|template| match &pod {
-            Some(pod) => Ok(self.judge(&Pod::read(pod)?, &template, namespace, strategy)),
-            None => Ok(self.judge(&template, &template, namespace, strategy)),
+            Some(pod) => Ok(self.judge(&Pod::read(pod)?, &template, around, strategy)),
+            None => Ok(self.judge(&template, &template, around, strategy)),
         });
         match decision {
             Ok(Decision::Untouched(reason)) => Outcome::Untouched(reason),
@@ -78,10 +87,10 @@ impl Engine {
         }
     }
 
-    /// Answers one review of a pod whose namespace has no defaults.
-    pub fn review(&self, body: &[u8]) -> Answer {
+    /// Answers one review.
+    pub fn review(&self, body: &[u8], around: Surroundings<'_>) -> Answer {
         match Review::read(body) {
-            Ok(review) => self.answer(&review, &Namespace::default()),
+            Ok(review) => self.answer(&review, around),
             Err(error) => refuse(&error),
         }
     }
@@ -91,11 +100,12 @@ impl Engine {
         &self,
         pod: &Pod<'_>,
         raw: &Pod<'_>,
-        namespace: &Namespace,
+        around: Surroundings<'_>,
         strategy: Option<plan::Wish>,
     ) -> Decision {
         let Config { settings, catalogue } = &self.config;
-        match plan::plan(pod, Context { namespace, catalogue, settings, strategy }) {
+        let Surroundings { namespace, kubelets } = around;
+        match plan::plan(pod, Context { namespace, kubelets, catalogue, settings, strategy }) {
             Verdict::Untouched(reason) => Decision::Untouched(reason),
             Verdict::Planned(plan) => {
                 let patch = patch::of(raw, &plan);
@@ -104,12 +114,12 @@ impl Engine {
         }
     }
 
-    fn answer(&self, review: &Review<'_>, namespace: &Namespace) -> Answer {
-        let (response, facts) = self.respond(&review.request, namespace);
+    fn answer(&self, review: &Review<'_>, around: Surroundings<'_>) -> Answer {
+        let (response, facts) = self.respond(&review.request, around);
         Answer { status: StatusCode::OK, body: review.answer(&response), facts: Some(facts) }
     }
 
-    fn respond<'r>(&self, request: &'r Request<'_>, namespace: &Namespace) -> (Response<'r>, Facts) {
+    fn respond<'r>(&self, request: &'r Request<'_>, around: Surroundings<'_>) -> (Response<'r>, Facts) {
         let response = Response::admit(&request.uid);
         if let Some(reason) = request.not_ours() {
             return (response.warn(&[format!("curfew: {reason}; admitted unchanged")]), facts("skipped"));
@@ -122,7 +132,7 @@ impl Engine {
                 return (response.warn(&[format!("curfew: {reason}; admitted unchanged")]), facts("failed"));
             }
         };
-        match self.judge(pod, pod, namespace, None) {
+        match self.judge(pod, pod, around, None) {
             Decision::Untouched(_) => (response, facts("skipped")),
             Decision::Planned(plan, patch) => {
                 tracing::debug!(

@@ -10,6 +10,7 @@ mod finish;
 mod gate;
 mod hooks;
 mod key;
+mod kubelets;
 mod layout;
 mod listing;
 mod native;
@@ -33,6 +34,7 @@ pub use finish::ExitCodes;
 pub use gate::GATE;
 pub use hooks::HookEdit;
 pub use key::*;
+pub use kubelets::{Kubelets, NoVersion, Support, Version};
 pub use layout::{GatePlace, Move, Place};
 pub use native::Native;
 pub use prepare::EnvEdit;
@@ -53,6 +55,8 @@ const CHARS: usize = 400;
 pub struct Context<'a> {
     /// The pod's namespace.
     pub namespace: &'a Namespace,
+    /// What the kubelets it may land on can do.
+    pub kubelets: &'a Kubelets,
     /// The rows in force.
     pub catalogue: &'a Catalogue,
     /// Defaults and delivery.

@@ -2,24 +2,25 @@
 
 use futures_util::{FutureExt, future::BoxFuture};
 
-use super::{Engine, refuse, review::Review};
+use super::{Engine, Surroundings, refuse, review::Review};
 use crate::{
     plan::Namespace,
     serve::{Admit, Answer},
-    watch::Namespaces,
+    watch::{Namespaces, Nodes},
 };
 
-/// Answers reviews, each with the facts of its namespace.
+/// Answers reviews, each with the facts of its namespace and of the nodes.
 #[derive(Debug)]
 pub struct Webhook {
     engine: Engine,
     namespaces: Option<Namespaces>,
+    nodes: Nodes,
 }
 
 impl Webhook {
     /// A webhook with this engine; without `namespaces`, none has annotations.
-    pub fn new(engine: Engine, namespaces: Option<Namespaces>) -> Self {
-        Self { engine, namespaces }
+    pub fn new(engine: Engine, namespaces: Option<Namespaces>, nodes: Nodes) -> Self {
+        Self { engine, namespaces, nodes }
     }
 }
 
@@ -34,7 +35,8 @@ impl Admit for Webhook {
                 Some(namespaces) => namespaces.get(&review.request.namespace).await,
                 None => Namespace::default(),
             };
-            self.engine.answer(&review, &namespace)
+            let kubelets = self.nodes.kubelets();
+            self.engine.answer(&review, Surroundings { namespace: &namespace, kubelets: &kubelets })
         }
         .boxed()
     }

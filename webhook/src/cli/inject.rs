@@ -1,6 +1,6 @@
 //! `curfew inject`.
 
-use std::{fs, io::Read, path::PathBuf, process::ExitCode};
+use std::{fs, io::Read, iter, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 
@@ -9,7 +9,7 @@ use crate::{
     admission::{Engine, Outcome},
     config::Config,
     inject::{Report, inject},
-    plan::Wish,
+    plan::{Kubelets, Version, Wish},
 };
 
 /// Flags of `curfew inject`.
@@ -24,6 +24,9 @@ pub(super) struct InjectArgs {
     /// Strategy for all pods, whatever their annotations say: auto, switch, native, await, reaper, off
     #[arg(long)]
     strategy: Option<Wish>,
+    /// Oldest kubelet of the cluster the pods go to, as in 1.33.6; not known where absent
+    #[arg(long, value_name = "VERSION")]
+    kubelet: Option<Version>,
     /// Configuration file, as the webhook's
     #[arg(long, value_name = "FILE", env = "CURFEW_CONFIG")]
     config: Option<PathBuf>,
@@ -33,7 +36,7 @@ pub(super) struct InjectArgs {
 }
 
 pub(super) fn run(args: InjectArgs) -> anyhow::Result<ExitCode> {
-    let InjectArgs { file, diff, strategy, config, quiet } = args;
+    let InjectArgs { file, diff, strategy, kubelet, config, quiet } = args;
     let config = match config {
         Some(path) => Config::load(&path)?,
         None => Config::builtin()?,
@@ -46,7 +49,11 @@ pub(super) fn run(args: InjectArgs) -> anyhow::Result<ExitCode> {
     } else {
         fs::read_to_string(&file).with_context(|| name.clone())?
     };
-    let injected = inject(&Engine::new(config), &name, &text, strategy)?;
+    let kubelets = match kubelet {
+        Some(oldest) => Kubelets::of(iter::empty(), Some(("--kubelet allows", oldest))),
+        None => Kubelets::unknown("no nodes are looked at; --kubelet can name the oldest kubelet"),
+    };
+    let injected = inject(&Engine::new(config), &name, &text, &kubelets, strategy)?;
     if !quiet {
         injected.reports.iter().flat_map(|report| lines(&name, report)).for_each(|line| report(&line));
     }

@@ -4,8 +4,9 @@ use crate::{
     admission::{Engine, Webhook},
     config,
     duration::Duration,
+    plan::Kubelets,
     serve::{Config, Ended, Identity, Limits, Server, Signals},
-    watch::Namespaces,
+    watch::{Namespaces, Nodes},
 };
 use anyhow::Context;
 use clap::Args;
@@ -130,7 +131,11 @@ fn serve(args: ServeArgs, engine: Engine) -> anyhow::Result<ExitCode> {
                 (Some(namespaces), Some(feed))
             }
         };
-        let server = Server::bind(config, Arc::new(Webhook::new(engine, namespaces))).await?;
+        let nodes = Nodes::fixed(Kubelets::unknown(match offline {
+            true => "--offline: no nodes are looked at",
+            false => "this version looks at no nodes",
+        }));
+        let server = Server::bind(config, Arc::new(Webhook::new(engine, namespaces, nodes))).await?;
         if let Some(feed) = feed {
             tokio::spawn(feed.run(server.readiness().gate("the list of namespaces")));
         }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs};
 use curfew::{
     admission::{Engine, Outcome},
     config::Config,
-    plan::{Namespace, Plan, Wish},
+    plan::{Plan, Wish},
 };
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ fn each(strategy: Option<Wish>, mut check: impl FnMut(&str, &Plan, &Value)) -> b
     for file in meshes.flatten().flat_map(|mesh| fs::read_dir(mesh.path())).flatten().flatten() {
         let name = file.path().display().to_string();
         let review: Value = serde_json::from_slice(&fs::read(file.path()).expect("a review")).expect("JSON");
-        let decide = |pod| engine.decide(pod, None, &Namespace::default(), strategy);
+        let decide = |pod| engine.decide(pod, None, crate::support::nowhere(), strategy);
         let Outcome::Planned { plan, patched, .. } = decide(review["request"]["object"].clone()) else {
             panic!("{name}: not planned for");
         };

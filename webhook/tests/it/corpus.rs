@@ -33,7 +33,8 @@ fn every_pod_comes_to_its_plan_and_its_pod() {
 
 #[test]
 fn no_folder_holds_anything_but_a_case() {
-    const FILES: [&str; 5] = ["pod.yaml", "namespace.yaml", "config.yaml", "plan.yaml", "patched.yaml"];
+    const FILES: [&str; 6] =
+        ["pod.yaml", "namespace.yaml", "cluster.yaml", "config.yaml", "plan.yaml", "patched.yaml"];
     all(|case| {
         let files = fs::read_dir(&case.folder).map_err(|error| error.to_string())?;
         for file in files.map(|file| file.expect("an entry").file_name()) {

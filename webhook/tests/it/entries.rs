@@ -3,10 +3,11 @@
 use std::process::{Command, Output};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use curfew::plan::Kubelets;
 use serde_json::{Value, json};
 
 use crate::{
-    support::{Case, cases},
+    support::{Case, Cluster, cases},
     webhook::{Webhook, review},
 };
 
@@ -15,10 +16,15 @@ fn without_namespace_defaults() -> impl Iterator<Item = Case> {
     cases().into_iter().filter(|case| case.namespace.annotations.is_empty())
 }
 
+/// And so it does nodes.
+fn without_facts_of_the_cluster() -> impl Iterator<Item = Case> {
+    without_namespace_defaults().filter(|case| case.cluster.is_none())
+}
+
 #[test]
 fn the_webhook_patches_every_pod_as_the_library_does() {
     let builtin = Webhook::start(None);
-    for case in without_namespace_defaults() {
+    for case in without_facts_of_the_cluster() {
         let own = case.config.as_deref().map(|config| Webhook::start(Some(config)));
         let response = own.as_ref().unwrap_or(&builtin).ask(&review(&case.pod)).response();
         assert_eq!(response["allowed"], true, "{}", case.name);
@@ -44,6 +50,14 @@ fn inject_patches_every_pod_as_the_library_does() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_curfew"));
         command.args(["inject", "--quiet", "-f"]).arg(&file);
         case.config.as_ref().map(|config| command.arg("--config").arg(config));
+        if let Some(Cluster { kubelets, oldest }) = &case.cluster {
+            // What one flag can say is said; where a node is to be named, it cannot.
+            let floor = oldest.map(|version| ("--kubelet allows", version));
+            match oldest.filter(|_| Kubelets::of(std::iter::empty(), floor) == *kubelets) {
+                Some(oldest) => command.arg("--kubelet").arg(oldest.to_string()),
+                None => continue,
+            };
+        }
         let output = command.output().expect("curfew inject");
         assert!(output.status.success(), "{}: {}", case.name, text(&output.stderr));
         let pod: Value = serde_saphyr::from_str(&text(&output.stdout)).expect("YAML");
@@ -167,6 +181,14 @@ fn inject_strategy_beats_the_annotation() {
     let output =
         command.args(["inject", "--strategy", "off", "-f"]).arg(&folder).output().expect("curfew inject");
     assert_eq!(text(&output.stdout), std::fs::read_to_string(folder).expect("the pod"));
+}
+
+#[test]
+fn inject_refuses_a_kubelet_that_is_no_version() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_curfew"));
+    let output = command.args(["inject", "--kubelet", "new", "-f", "-"]).output().expect("curfew inject");
+    let message = text(&output.stderr);
+    assert!(message.contains("--kubelet") && message.contains("`new` is no version"), "{message}");
 }
 
 #[test]

@@ -3,11 +3,11 @@
 
 use curfew::{
     admission::{Engine, Outcome},
-    plan::{GATE, Namespace, Plan, TOKEN_VOLUME, Wish},
+    plan::{GATE, Plan, TOKEN_VOLUME, Wish},
 };
 use serde_json::{Value, json};
 
-use crate::support::cases;
+use crate::support::{cases, nowhere};
 
 /// What a conversion may change in a container.
 const OF_THE_ROW: [&str; 2] = ["restartPolicy", "lifecycle"];
@@ -18,7 +18,7 @@ fn each(mut check: impl FnMut(&Value, &Plan, &Value) -> Result<(), String>) {
     let mut count = 0;
     for case in cases() {
         let engine = Engine::new(case.config());
-        let outcome = engine.decide(case.pod.clone(), None, &case.namespace, Some(Wish::Native));
+        let outcome = engine.decide(case.pod.clone(), None, case.around(), Some(Wish::Native));
         let Outcome::Planned { plan, patched, .. } = outcome else { continue };
         if plan.edits.native.is_some() {
             count += 1;
@@ -152,7 +152,7 @@ fn the_gate_comes_after_every_sidecar_and_asks_but_never_tells_to_go() {
 fn converted_twice_is_converted_once() {
     for case in cases() {
         let engine = Engine::new(case.config());
-        let decide = |pod| engine.decide(pod, None, &case.namespace, Some(Wish::Native));
+        let decide = |pod| engine.decide(pod, None, case.around(), Some(Wish::Native));
         let Outcome::Planned { plan, patched, .. } = decide(case.pod.clone()) else { continue };
         match decide(patched) {
             Outcome::Planned { plan: again, patch, .. } => {
@@ -173,7 +173,7 @@ fn a_converted_pod_is_left_in_peace_under_auto() {
             .as_object_mut()
             .expect("annotations")
             .shift_remove("curfew.dev/strategy");
-        match engine.decide(pod, None, &Namespace::default(), None) {
+        match engine.decide(pod, None, nowhere(), None) {
             Outcome::Planned { plan: auto, .. } if auto.strategy.name() == "await" => {
                 // Rows of a configuration of its own are not known here, nor is a namespace's.
                 Err(format!("{} after {}: {}", auto.strategy.name(), plan.strategy.name(), auto.reason))

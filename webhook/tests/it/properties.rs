@@ -6,15 +6,21 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use curfew::{
     admission::{Engine, Outcome},
     config::Config,
-    plan::Namespace,
+    serve::Answer,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
+
+use crate::support::nowhere;
 
 static ENGINE: LazyLock<Engine> =
     LazyLock::new(|| Engine::new(Config::builtin().expect("the built-in configuration")));
 static PODS: LazyLock<Vec<Value>> =
     LazyLock::new(|| crate::support::cases().into_iter().map(|case| case.pod).collect());
+
+fn review(body: &[u8]) -> Answer {
+    ENGINE.review(body, nowhere())
+}
 
 /// Any JSON, with strings that mean something to Curfew among them.
 fn any_json() -> impl Strategy<Value = Value> {
@@ -157,7 +163,7 @@ proptest! {
 
     #[test]
     fn a_pod_of_any_shape_is_admitted_and_patched_at_most_once(pod in broken_pod()) {
-        let answer = ENGINE.review(&review_of(&pod));
+        let answer = review(&review_of(&pod));
         prop_assert_eq!(answer.status, 200);
         let answer: Value = serde_json::from_slice(&answer.body).expect("JSON");
         prop_assert_eq!(&answer["response"]["allowed"], &json!(true));
@@ -170,7 +176,7 @@ proptest! {
             let applied = json_patch::patch(&mut answered, &patch);
             prop_assert!(applied.is_ok(), "{applied:?}");
         }
-        let outcome = ENGINE.decide(pod.clone(), None, &Namespace::default(), None);
+        let outcome = ENGINE.decide(pod.clone(), None, nowhere(), None);
         let patched = match &outcome {
             Outcome::Planned { patched, .. } => patched,
             Outcome::Untouched(_) => &pod,
@@ -181,7 +187,7 @@ proptest! {
         };
         prop_assert_eq!(&answered, patched);
         if let Outcome::Planned { patched, .. } = outcome {
-            match ENGINE.decide(patched, None, &Namespace::default(), None) {
+            match ENGINE.decide(patched, None, nowhere(), None) {
                 Outcome::Planned { patch, .. } => prop_assert!(patch.is_empty(), "{}", json!(patch)),
                 other => prop_assert!(false, "then {other:?}"),
             }
@@ -191,9 +197,9 @@ proptest! {
     #[test]
     fn a_pod_of_any_shape_is_converted_at_most_once(pod in broken_pod()) {
         let native = Some(curfew::plan::Wish::Native);
-        match ENGINE.decide(pod, None, &Namespace::default(), native) {
+        match ENGINE.decide(pod, None, nowhere(), native) {
             Outcome::Planned { plan, patched, .. } => {
-                match ENGINE.decide(patched, None, &Namespace::default(), native) {
+                match ENGINE.decide(patched, None, nowhere(), native) {
                     Outcome::Planned { patch, .. } => {
                         prop_assert!(patch.is_empty(), "{}: {}", plan.strategy.name(), json!(patch));
                     }
@@ -208,24 +214,24 @@ proptest! {
     #[test]
     fn a_pod_is_read_the_same_however_its_strings_are_written(pod in broken_pod()) {
         let plain = String::from_utf8(review_of(&pod)).expect("UTF-8");
-        prop_assert_eq!(ENGINE.review(escaped(&plain).as_bytes()).body, ENGINE.review(plain.as_bytes()).body);
+        prop_assert_eq!(review(escaped(&plain).as_bytes()).body, review(plain.as_bytes()).body);
     }
 
     #[test]
     fn any_object_is_admitted(object in any_json()) {
-        let answer = ENGINE.review(&review_of(&object));
+        let answer = review(&review_of(&object));
         let answer: Value = serde_json::from_slice(&answer.body).expect("JSON");
         prop_assert_eq!(&answer["response"]["allowed"], &json!(true));
     }
 
     #[test]
     fn any_json_body_has_an_answer(body in any_json()) {
-        let status = ENGINE.review(body.to_string().as_bytes()).status.as_u16();
+        let status = review(body.to_string().as_bytes()).status.as_u16();
         prop_assert!([200, 400].contains(&status), "{status}");
     }
 
     #[test]
     fn any_bytes_have_an_answer(body in prop::collection::vec(any::<u8>(), 0..64)) {
-        prop_assert_eq!(ENGINE.review(&body).status, 400);
+        prop_assert_eq!(review(&body).status, 400);
     }
 }

@@ -8,9 +8,9 @@ use std::{
 };
 
 use curfew::{
-    admission::{Engine, Outcome},
+    admission::{Engine, Outcome, Surroundings},
     config::Config,
-    plan::Namespace,
+    plan::{Kubelets, Namespace, Version},
 };
 use serde_json::{Value, json};
 
@@ -20,7 +20,14 @@ pub(crate) struct Case {
     pub(crate) folder: PathBuf,
     pub(crate) pod: Value,
     pub(crate) namespace: Namespace,
+    pub(crate) cluster: Option<Cluster>,
     pub(crate) config: Option<PathBuf>,
+}
+
+/// The cluster a case is on; of most, nothing is known.
+pub(crate) struct Cluster {
+    pub(crate) kubelets: Kubelets,
+    pub(crate) oldest: Option<Version>,
 }
 
 /// Set to rewrite the goldens with what comes out.
@@ -49,7 +56,8 @@ impl Case {
             .map(|ns| serde_json::from_value(ns["annotations"].clone()).expect("annotations"))
             .unwrap_or_default();
         let config = Some(folder.join("config.yaml")).filter(|path| path.exists());
-        Self { name, folder, pod, namespace: Namespace { annotations, unread: None }, config }
+        let cluster = yaml(&folder.join("cluster.yaml")).map(|cluster| Cluster::of(&cluster));
+        Self { name, folder, pod, namespace: Namespace { annotations, unread: None }, cluster, config }
     }
 
     pub(crate) fn config(&self) -> Config {
@@ -61,14 +69,38 @@ impl Case {
         }
     }
 
+    /// What is known beside its pod.
+    pub(crate) fn around(&self) -> Surroundings<'_> {
+        let kubelets = self.cluster.as_ref().map_or(nowhere().kubelets, |cluster| &cluster.kubelets);
+        Surroundings { namespace: &self.namespace, kubelets }
+    }
+
     pub(crate) fn decide(&self, pod: &Value) -> Outcome {
-        Engine::new(self.config()).decide(pod.clone(), None, &self.namespace, None)
+        Engine::new(self.config()).decide(pod.clone(), None, self.around(), None)
     }
 
     /// The golden pod: what has to come out, whichever way the pod goes in.
     pub(crate) fn patched(&self) -> Value {
         yaml(&self.folder.join("patched.yaml")).unwrap_or_else(|| self.pod.clone())
     }
+}
+
+impl Cluster {
+    /// Its `kubelets` are versions; their nodes are node-1, node-2 and so on.
+    fn of(cluster: &Value) -> Self {
+        let versions: Vec<Version> =
+            serde_json::from_value(cluster["kubelets"].clone()).expect("versions of kubelets");
+        let names: Vec<_> = (1..=versions.len()).map(|number| format!("node-{number}")).collect();
+        let nodes = names.iter().map(String::as_str).zip(versions.iter().copied());
+        Self { kubelets: Kubelets::of(nodes, None), oldest: versions.iter().min().copied() }
+    }
+}
+
+/// A namespace without defaults, on a cluster of which nothing is known.
+pub(crate) fn nowhere() -> Surroundings<'static> {
+    static NAMESPACE: LazyLock<Namespace> = LazyLock::new(Namespace::default);
+    static KUBELETS: LazyLock<Kubelets> = LazyLock::new(|| Kubelets::unknown("a test has no nodes"));
+    Surroundings { namespace: &NAMESPACE, kubelets: &KUBELETS }
 }
 
 /// What a golden plan holds: the decision and the operations' places, not their values, which the golden pod shows.
