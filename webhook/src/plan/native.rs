@@ -6,7 +6,6 @@ use serde::Serialize;
 use super::{
     APPLIED_LABEL, AddedContainer, AddedVolume, Context, Conversion, Edits, Found, Move, Strategy, Survey,
     Wishes, deliver, gate, hooks,
-    kubelets::Support,
     layout::{GatePlace, Layout},
     listing,
     prepare::Own,
@@ -89,8 +88,7 @@ pub(super) fn edits(
             return Err(format!("{of_row} has restart rules, which a native sidecar cannot have"));
         }
         let drop_startup_probe = found.asks_as_a_gate_does();
-        if let Support::No(why) = &context.kubelets.startup_probes
-            && survey.probes_hang
+        if let Some(why) = survey.probes_hang
             && container.startup_probe.is_some()
             && !drop_startup_probe
         {

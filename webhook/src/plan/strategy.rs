@@ -134,6 +134,9 @@ fn nothing_to_do(
             switch: goes_native.is_ok() && wishes.strategy != Wish::Native,
             shutdown: obstacle.is_none() && wrap::all_mains(pod, survey).is_ok(),
         };
+        if let (Wish::Switch, Err(reason)) = (wishes.strategy, goes_native) {
+            choice.warn_if_wished(wishes, &reason);
+        }
         prepare::annotations(own, &wishes.catalogue, tell, choice);
     }
 }

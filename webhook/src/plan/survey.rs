@@ -54,13 +54,13 @@ pub struct Survey<'a> {
     pub catalogue: &'a Catalogue,
     /// What the gate of an earlier pass waits for.
     pub gated: Vec<&'a str>,
-    /// A startup probe of a native sidecar holds up the mains for ever if it fails once (kubernetes#132826).
-    pub probes_hang: bool,
+    /// Why a startup probe of a native sidecar may hold the mains up for ever, if so (kubernetes#132826).
+    pub probes_hang: Option<&'a str>,
 }
 
 impl<'a> Survey<'a> {
     /// Looks a pod over.
-    pub fn of(pod: &'a Pod<'a>, wishes: &'a Wishes<'_>, kubelets: &Kubelets) -> Self {
+    pub fn of(pod: &'a Pod<'a>, wishes: &'a Wishes<'_>, kubelets: &'a Kubelets) -> Self {
         let catalogue: &Catalogue = &wishes.catalogue;
         let mut survey = Self {
             workload: catalogue.workloads.iter().find(|row| row.is(pod)),
@@ -70,7 +70,10 @@ impl<'a> Survey<'a> {
             warnings: Vec::new(),
             catalogue,
             gated: gate::waits_for(pod),
-            probes_hang: pod.restart_policy() == "Never" && matches!(kubelets.startup_probes, Support::No(_)),
+            probes_hang: match &kubelets.startup_probes {
+                Support::No(why) if pod.restart_policy() == "Never" => Some(why),
+                _ => None,
+            },
         };
         for (index, container) in pod.spec.init_containers.iter().enumerate() {
             let is_native = container.is_native_sidecar();
@@ -132,7 +135,7 @@ impl<'a> Survey<'a> {
 
     /// A native sidecar's startup probe has to go, and the gate can ask in its place.
     pub fn replaces_probe(&self, found: &Found<'_>) -> bool {
-        self.probes_hang && found.asks_as_a_gate_does()
+        self.probes_hang.is_some() && found.asks_as_a_gate_does()
     }
 
     /// Why the pod needs nothing, if so.
@@ -179,9 +182,18 @@ impl<'a> Survey<'a> {
         row: &'a Sidecar,
         pod: &Pod<'_>,
     ) {
-        let (endpoints, stripped) =
-            (row.resolve(container, pod), form == Form::Native && !container.is_native_sidecar());
-        self.sidecars.push(Found { container, index, form, row, endpoints, stripped });
+        let endpoints = row.resolve(container, pod);
+        let stripped = form == Form::Native && !container.is_native_sidecar();
+        let found = Found { container, index, form, row, endpoints, stripped };
+        if let Some(why) = self.probes_hang
+            && form == Form::Native
+            && container.startup_probe.is_some()
+            && !found.asks_as_a_gate_does()
+        {
+            self.warnings
+                .push(format!("the startupProbe of {} may hold up the mains: {why}", container.name));
+        }
+        self.sidecars.push(found);
     }
 
     fn other(&mut self, name: &'a str) {
@@ -206,11 +218,12 @@ impl<'a> Survey<'a> {
 // === impl Found ===
 
 impl Found<'_> {
-    /// Its startup probe asks what a gate asks, and no liveness probe counts on it.
+    /// Its startup probe asks what a gate asks, and its liveness probe does not count on that.
     pub fn asks_as_a_gate_does(&self) -> bool {
-        let (Some(probe), Some(ready)) = (&self.container.startup_probe, &self.row.ready) else {
+        let (Some(startup), Some(ready)) = (&self.container.startup_probe, &self.row.ready) else {
             return false;
         };
-        self.container.liveness_probe.is_none() && self.endpoints.ready.is_some() && probe.asks(ready.path())
+        let counted_on = self.container.liveness_probe.is_some_and(|liveness| liveness.asks(ready.path()));
+        self.endpoints.ready.is_some() && startup.asks(ready.path()) && !counted_on
     }
 }
