@@ -1,5 +1,7 @@
 //! Behaviour: one YAML file, validated at start.
 
+mod nodes;
+
 use std::{collections::BTreeMap, ops::RangeInclusive, path::Path, time};
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,9 @@ use crate::{
     plan::{OnTimeout, Wish},
     pod::Quantity,
 };
+
+pub(crate) use nodes::FLOOR;
+pub use nodes::Nodes;
 
 /// Under a second no proxy is ready; beyond a day a wait is a mistake.
 pub(crate) const WAITS: RangeInclusive<time::Duration> =
@@ -23,6 +28,8 @@ pub struct Settings {
     pub defaults: Defaults,
     /// The program that is brought into pods.
     pub reaper: Reaper,
+    /// Which nodes to look at.
+    pub nodes: Nodes,
 }
 
 /// What holds where neither pod nor namespace says anything.
@@ -102,6 +109,7 @@ pub struct Config {
 struct File {
     defaults: Defaults,
     reaper: Reaper,
+    nodes: Nodes,
     catalogue: Rows,
 }
 
@@ -157,7 +165,7 @@ impl Config {
         let invalid = |reason: String| ConfigError::Invalid { path: path.to_owned(), reason };
         let file: Option<File> =
             serde_saphyr::from_str(text).map_err(|error| invalid(error.without_snippet().to_string()))?;
-        let File { defaults, reaper, catalogue: rows } = file.unwrap_or_default();
+        let File { defaults, reaper, nodes, catalogue: rows } = file.unwrap_or_default();
         if !WAITS.contains(&defaults.ready_timeout.as_std()) {
             return Err(invalid(format!(
                 "defaults.readyTimeout: `{}` is not from 1s to 24h",
@@ -177,7 +185,7 @@ impl Config {
         }
         let mut catalogue = Catalogue::embedded().map_err(invalid)?;
         catalogue.extend(sidecars, workloads);
-        Ok(Self { settings: Settings { defaults, reaper }, catalogue })
+        Ok(Self { settings: Settings { defaults, reaper, nodes }, catalogue })
     }
 
     /// The configuration in force, as YAML that could be given again.
@@ -246,7 +254,11 @@ mod tests {
 
     #[test]
     fn what_is_printed_can_be_given_again() {
-        let config = Config::parse("defaults: {readyTimeout: 5m, onReadyTimeout: run}", "f").expect("valid");
+        let text =
+            "defaults: {readyTimeout: 5m, onReadyTimeout: run}\nnodes: {oldestKubelet: 1.30, selector: a!=b}";
+        let config = Config::parse(text, "f").expect("valid");
+        // Written like a number, but it is none.
+        assert_eq!(config.settings.nodes.oldest_kubelet, Some(crate::plan::Version::new(1, 30, 0)));
         assert_eq!(Config::parse(&config.to_yaml(), "printed").expect("valid again"), config);
     }
 
@@ -260,6 +272,14 @@ mod tests {
         assert!(refused("defaults: {readyTimeout: 25h}").contains("readyTimeout"));
         assert!(refused("reaper: {resources: {limits: {memory: lots}}}").contains("lots"));
         assert!(refused("reaper: {resources: {request: {cpu: 1m}}}").contains("request"));
+        for (text, place) in [
+            ("nodes: {oldestKubelet: new}", "nodes.oldestKubelet: `new`"),
+            ("nodes: {selector: 'a=b=c'}", "nodes.selector: `a=b=c`"),
+            ("nodes: {select: a}", "select"),
+        ] {
+            let refused = refused(text);
+            assert!(refused.starts_with("curfew.yaml: ") && refused.contains(place), "{refused}");
+        }
         let above = refused("reaper: {resources: {requests: {cpu: '2'}, limits: {cpu: 500m}}}");
         assert!(above.contains("above the limit"), "{above}");
         let row = refused(

@@ -52,8 +52,7 @@ fn inject_patches_every_pod_as_the_library_does() {
         case.config.as_ref().map(|config| command.arg("--config").arg(config));
         if let Some(Cluster { kubelets, oldest }) = &case.cluster {
             // What one flag can say is said; where a node is to be named, it cannot.
-            let floor = oldest.map(|version| ("--kubelet allows", version));
-            match oldest.filter(|_| Kubelets::of(std::iter::empty(), floor) == *kubelets) {
+            match oldest.filter(|oldest| Kubelets::none_older("--kubelet allows", *oldest) == *kubelets) {
                 Some(oldest) => command.arg("--kubelet").arg(oldest.to_string()),
                 None => continue,
             };
