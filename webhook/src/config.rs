@@ -1,5 +1,7 @@
 //! Behaviour: one YAML file, validated at start.
 
+mod nodes;
+
 use std::{collections::BTreeMap, ops::RangeInclusive, path::Path, time};
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,9 @@ use crate::{
     plan::{ControlPort, OnTimeout, Wish},
     pod::Quantity,
 };
+
+pub(crate) use nodes::FLOOR;
+pub use nodes::Nodes;
 
 /// Under a second no proxy is ready; beyond a day a wait is a mistake.
 pub(crate) const WAITS: RangeInclusive<time::Duration> =
@@ -25,6 +30,8 @@ pub struct Settings {
     pub reaper: Reaper,
     /// Ports your meshes leave alone by their own installation's settings, by the annotation that replaces those.
     pub mesh_ports: BTreeMap<String, String>,
+    /// Which nodes to look at.
+    pub nodes: Nodes,
 }
 
 /// What holds where neither pod nor namespace says anything.
@@ -107,6 +114,7 @@ struct File {
     defaults: Defaults,
     reaper: Reaper,
     mesh_ports: BTreeMap<String, String>,
+    nodes: Nodes,
     catalogue: Rows,
 }
 
@@ -162,7 +170,7 @@ impl Config {
         let invalid = |reason: String| ConfigError::Invalid { path: path.to_owned(), reason };
         let file: Option<File> =
             serde_saphyr::from_str(text).map_err(|error| invalid(error.without_snippet().to_string()))?;
-        let File { defaults, reaper, mesh_ports, catalogue: rows } = file.unwrap_or_default();
+        let File { defaults, reaper, nodes, mesh_ports, catalogue: rows } = file.unwrap_or_default();
         if !WAITS.contains(&defaults.ready_timeout.as_std()) {
             return Err(invalid(format!(
                 "defaults.readyTimeout: `{}` is not from 1s to 24h",
@@ -185,7 +193,7 @@ impl Config {
         if let Some(key) = mesh_ports.keys().find(|key| !catalogue.lists_ports(key)) {
             return Err(invalid(format!("meshPorts: no row of the catalogue has a `bypass` by `{key}`")));
         }
-        Ok(Self { settings: Settings { defaults, reaper, mesh_ports }, catalogue })
+        Ok(Self { settings: Settings { defaults, reaper, nodes, mesh_ports }, catalogue })
     }
 
     /// The configuration in force, as YAML that could be given again.
@@ -259,7 +267,11 @@ mod tests {
 
     #[test]
     fn what_is_printed_can_be_given_again() {
-        let config = Config::parse("defaults: {readyTimeout: 5m, onReadyTimeout: run}", "f").expect("valid");
+        let text =
+            "defaults: {readyTimeout: 5m, onReadyTimeout: run}\nnodes: {oldestKubelet: 1.30, selector: a!=b}";
+        let config = Config::parse(text, "f").expect("valid");
+        // Written like a number, but it is none.
+        assert_eq!(config.settings.nodes.oldest_kubelet, Some(crate::plan::Version::new(1, 30, 0)));
         assert_eq!(Config::parse(&config.to_yaml(), "printed").expect("valid again"), config);
     }
 
@@ -273,6 +285,14 @@ mod tests {
         assert!(refused("defaults: {readyTimeout: 25h}").contains("readyTimeout"));
         assert!(refused("reaper: {resources: {limits: {memory: lots}}}").contains("lots"));
         assert!(refused("reaper: {resources: {request: {cpu: 1m}}}").contains("request"));
+        for (text, place) in [
+            ("nodes: {oldestKubelet: new}", "nodes.oldestKubelet: `new`"),
+            ("nodes: {selector: 'a=b=c'}", "nodes.selector: `a=b=c`"),
+            ("nodes: {select: a}", "select"),
+        ] {
+            let refused = refused(text);
+            assert!(refused.starts_with("curfew.yaml: ") && refused.contains(place), "{refused}");
+        }
         let above = refused("reaper: {resources: {requests: {cpu: '2'}, limits: {cpu: 500m}}}");
         assert!(above.contains("above the limit"), "{above}");
         let row = refused(

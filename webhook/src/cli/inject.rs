@@ -1,6 +1,6 @@
 //! `curfew inject`.
 
-use std::{fs, io::Read, iter, path::PathBuf, process::ExitCode};
+use std::{fs, io::Read, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 
@@ -24,7 +24,8 @@ pub(super) struct InjectArgs {
     /// Strategy for all pods, whatever their annotations say: auto, switch, native, await, reaper, off
     #[arg(long)]
     strategy: Option<Wish>,
-    /// Oldest kubelet of the cluster the pods go to, as in 1.33.6; not known where absent
+    /// Oldest kubelet of the cluster the pods go to, as in 1.33.6; where absent, nodes.oldestKubelet of the
+    /// configuration, or not known
     #[arg(long, value_name = "VERSION")]
     kubelet: Option<Version>,
     /// Configuration file, as the webhook's
@@ -50,8 +51,8 @@ pub(super) fn run(args: InjectArgs) -> anyhow::Result<ExitCode> {
         fs::read_to_string(&file).with_context(|| name.clone())?
     };
     let kubelets = match kubelet {
-        Some(oldest) => Kubelets::of(iter::empty(), Some(("--kubelet allows", oldest))),
-        None => Kubelets::default(),
+        Some(oldest) => Kubelets::none_older("--kubelet allows", oldest),
+        None => config.settings.nodes.kubelets_unseen(),
     };
     let injected = inject(&Engine::new(config), &name, &text, &kubelets, strategy)?;
     if !quiet {

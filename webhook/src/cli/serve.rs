@@ -4,7 +4,6 @@ use crate::{
     admission::{Engine, Webhook},
     config,
     duration::Duration,
-    plan::Kubelets,
     serve::{Config, Ended, Identity, Limits, Server, Signals},
     watch::{Namespaces, Nodes},
 };
@@ -69,7 +68,7 @@ pub struct ServeArgs {
     #[arg(long, env = "CURFEW_ANNOUNCE", value_name = "FILE")]
     pub announce: Option<PathBuf>,
 
-    /// Ask no Kubernetes API: annotations of namespaces are no defaults then
+    /// Ask no Kubernetes API: annotations of namespaces are no defaults then, and no nodes are looked at
     #[arg(long, env = "CURFEW_OFFLINE")]
     pub offline: bool,
 
@@ -109,11 +108,11 @@ pub(super) fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         super::print(&config.to_yaml())?;
         return Ok(ExitCode::SUCCESS);
     }
-    serve(args, Engine::new(config))
+    serve(args, config)
 }
 
 /// Serves until a signal ends it.
-fn serve(args: ServeArgs, engine: Engine) -> anyhow::Result<ExitCode> {
+fn serve(args: ServeArgs, behaviour: config::Config) -> anyhow::Result<ExitCode> {
     log_to_stderr(&args)?;
     let offline = args.offline;
     let config = server_config(args)?;
@@ -124,17 +123,24 @@ fn serve(args: ServeArgs, engine: Engine) -> anyhow::Result<ExitCode> {
     let ended = runtime.block_on(async {
         // Before the ports are bound: a signal during the start is one, too.
         let signals = Signals::of_this_process().context("cannot listen for signals")?;
-        let (namespaces, feed) = match offline {
-            true => (None, None),
+        let looked_at = &behaviour.settings.nodes;
+        let (namespaces, nodes, feeds) = match offline {
+            true => {
+                let unseen = looked_at.kubelets_unseen();
+                (None, Nodes::fixed(unseen), None)
+            }
             false => {
-                let (namespaces, feed) = Namespaces::new(client().await?);
-                (Some(namespaces), Some(feed))
+                let client = client().await?;
+                let (namespaces, of_namespaces) = Namespaces::new(client.clone());
+                let (nodes, of_nodes) = Nodes::new(client, looked_at);
+                (Some(namespaces), nodes, Some((of_namespaces, of_nodes)))
             }
         };
-        let nodes = Nodes::fixed(Kubelets::default());
-        let server = Server::bind(config, Arc::new(Webhook::new(engine, namespaces, nodes))).await?;
-        if let Some(feed) = feed {
-            tokio::spawn(feed.run(server.readiness().gate("the list of namespaces")));
+        let webhook = Webhook::new(Engine::new(behaviour), namespaces, nodes);
+        let server = Server::bind(config, Arc::new(webhook)).await?;
+        if let Some((of_namespaces, of_nodes)) = feeds {
+            tokio::spawn(of_namespaces.run(server.readiness().gate("the list of namespaces")));
+            tokio::spawn(of_nodes.run(server.readiness().gate("the list of nodes")));
         }
         anyhow::Ok(server.run(signals).await)
     })?;
@@ -149,7 +155,7 @@ fn serve(args: ServeArgs, engine: Engine) -> anyhow::Result<ExitCode> {
 /// A client of the API server of this pod's service account, or of the current context of a kubeconfig.
 async fn client() -> anyhow::Result<kube::Client> {
     kube::Client::try_default().await.context(
-        "no Kubernetes API to ask about namespaces: run in a pod with a service account, set KUBECONFIG, \
+        "no Kubernetes API to ask about namespaces and nodes: run in a pod with a service account, set KUBECONFIG, \
          or give --offline to do without",
     )
 }

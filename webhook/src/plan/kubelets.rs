@@ -1,7 +1,7 @@
 //! What the kubelets of the cluster can do. A pod is planned before anyone knows its node, so what a plan relies on
 //! every kubelet must have.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, iter, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -123,6 +123,18 @@ impl fmt::Display for Version {
     }
 }
 
+// === impl Support ===
+
+impl fmt::Display for Support {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Yes => f.write_str("yes"),
+            Self::No(why) => write!(f, "no: {why}"),
+            Self::Unknown(why) => write!(f, "unknown: {why}"),
+        }
+    }
+}
+
 // === impl Kubelets ===
 
 impl Default for Kubelets {
@@ -144,6 +156,22 @@ impl Kubelets {
         }
         let [native, startup_probes] = [NATIVE, STARTUP_PROBES].map(|ability| ability.of(&nodes, floor));
         Self { native, startup_probes }
+    }
+
+    /// What any can do that is none older than this; `who` says so.
+    pub fn none_older(who: &str, oldest: Version) -> Self {
+        Self::of(iter::empty(), Some((who, oldest)))
+    }
+
+    /// The same, but for a kubelet nobody knows: what all others can do is not known of all.
+    #[must_use]
+    pub fn beside_unknown(mut self, why: &str) -> Self {
+        for support in [&mut self.native, &mut self.startup_probes] {
+            if *support == Support::Yes {
+                *support = Support::Unknown(why.to_owned());
+            }
+        }
+        self
     }
 
     /// Nothing is known of them, and this is why.

@@ -118,42 +118,26 @@ fn unread(name: &str, why: &str) -> Namespace {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::VecDeque, pin::pin};
+    use std::pin::pin;
 
-    use http::{Request, Response, StatusCode};
-    use kube::client::Body;
+    use http::StatusCode;
     use serde_json::{Value, json};
-    use tower_test::mock::{self, Handle};
 
     use super::*;
-    use crate::serve::{Readiness, Ready};
-
-    type Server = Handle<Request<Body>, Response<Body>>;
+    use crate::{
+        serve::{Readiness, Ready},
+        watch::mock::{Server, answer, client},
+    };
 
     fn mocked() -> (Namespaces, Feed, Server) {
-        let (service, server) = mock::pair();
-        let (namespaces, feed) = Namespaces::new(Client::new(service, "default"));
+        let (client, server) = client();
+        let (namespaces, feed) = Namespaces::new(client);
         (namespaces, feed, server)
     }
 
     fn namespace(name: &str, annotations: &Value) -> Value {
         json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
                "metadata": {"name": name, "resourceVersion": "7", "annotations": annotations}})
-    }
-
-    /// Answers one request after another; whatever else is asked stays without an answer.
-    async fn answer(
-        mut server: Server,
-        answers: impl IntoIterator<Item = (&str, StatusCode, Value)>,
-    ) -> Server {
-        let mut answers = VecDeque::from_iter(answers);
-        while let Some((path, status, body)) = answers.pop_front() {
-            let (request, send) = server.next_request().await.expect("a request");
-            assert!(request.uri().to_string().starts_with(path), "{} is not {path}", request.uri());
-            let body = Body::from(body.to_string().into_bytes());
-            send.send_response(Response::builder().status(status).body(body).expect("a response"));
-        }
-        server
     }
 
     fn not_found() -> Value {

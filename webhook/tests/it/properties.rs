@@ -16,7 +16,7 @@ use crate::support::nowhere;
 static ENGINE: LazyLock<Engine> =
     LazyLock::new(|| Engine::new(Config::builtin().expect("the built-in configuration")));
 static PODS: LazyLock<Vec<Value>> =
-    LazyLock::new(|| crate::support::cases().into_iter().map(|case| case.pod).collect());
+    LazyLock::new(|| crate::support::cases().iter().map(|case| case.pod.clone()).collect());
 
 fn review(body: &[u8]) -> Answer {
     ENGINE.review(body, nowhere())

@@ -37,14 +37,18 @@ pub(crate) fn corpus_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus")
 }
 
-pub(crate) fn cases() -> Vec<Case> {
-    let mut folders: Vec<_> = fs::read_dir(corpus_folder())
-        .expect("tests/corpus")
-        .map(|entry| entry.expect("an entry of tests/corpus").path())
-        .filter(|path| path.is_dir())
-        .collect();
-    folders.sort();
-    folders.into_iter().map(Case::read).collect()
+pub(crate) fn cases() -> &'static [Case] {
+    // Read once: there are hundreds, and every test is about all of them.
+    static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
+        let mut folders: Vec<_> = fs::read_dir(corpus_folder())
+            .expect("tests/corpus")
+            .map(|entry| entry.expect("an entry of tests/corpus").path())
+            .filter(|path| path.is_dir())
+            .collect();
+        folders.sort();
+        folders.into_iter().map(Case::read).collect()
+    });
+    &CASES
 }
 
 impl Case {
