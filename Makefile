@@ -43,6 +43,7 @@ bench: tools reaper ## Measure, and write docs/benchmarks.md
 	$(CARGO) build --locked --release -p curfew-tests
 	$(TARGET_DIR)/release/bench-wrapper --reaper $(REAPER) --out docs/benchmarks.md
 	$(CARGO) bench --locked -p curfew --bench admission -- --million
+	$(CARGO) bench --locked -p curfew --bench cluster
 
 reaper: ## Build the static in-pod program for amd64 and arm64
 	rustup target add $(MUSL) $(MUSL_ARM)

@@ -2,12 +2,14 @@
 //! by `wrk` over kept connections, all variants in turn within each round.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports to its user")]
 
+mod load;
+
 use std::{
     fs,
     hint::black_box,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Command, ExitCode},
+    process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -19,9 +21,10 @@ use curfew::{
     admission::{Engine, Surroundings},
     config,
     plan::{Kubelets, Namespace},
-    serve::{Admit, Answer, Config, Facts, Identity, PATH, Server, Signals},
+    serve::{Admit, Answer, Config, Facts, Identity, Server, Signals},
 };
 use curfew_tests::report::{Goal, Section, Table};
+use load::{Run, middle, rss_kb, wrk};
 use serde::Deserialize;
 
 #[global_allocator]
@@ -61,15 +64,6 @@ struct Args {
     /// Given by `cargo bench`; means nothing here.
     #[arg(long, hide = true)]
     bench: bool,
-}
-
-/// One run of wrk.
-#[derive(Clone, Copy)]
-struct Run {
-    p50_us: f64,
-    p99_us: f64,
-    requests: u64,
-    per_second: f64,
 }
 
 /// All runs at one number of connections, by round: of the handlers blind, uid only and curfew.
@@ -243,12 +237,12 @@ fn ratio(runs: &[Run], others: &[Run]) -> f64 {
 
 /// Memory of this process (all servers; `wrk` is another) around a million reviews.
 fn weigh(section: &mut Section, review: &Path, engine: SocketAddr) -> anyhow::Result<()> {
-    let before = rss_kb()?;
+    let before = rss_kb(std::process::id())?;
     let mut reviews = 0;
     while reviews < MILLION {
         reviews += wrk(review, engine, 8, STRETCH)?.requests;
     }
-    let after = rss_kb()?;
+    let after = rss_kb(std::process::id())?;
     section.text(format!(
         "Resident memory, all servers in one process: {:.1} MB after the rounds above, {:.1} MB after {:.2} million \
          reviews more.",
@@ -259,43 +253,8 @@ fn weigh(section: &mut Section, review: &Path, engine: SocketAddr) -> anyhow::Re
     Ok(())
 }
 
-/// Sends the review over kept connections for that long.
-fn wrk(review: &Path, address: SocketAddr, connections: usize, time: Duration) -> anyhow::Result<Run> {
-    let output = Command::new("wrk")
-        .args(["-t1", &format!("-c{connections}"), &format!("-d{}s", time.as_secs()), "-s"])
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/review.lua"))
-        .arg(format!("https://{address}{PATH}?timeout=5s"))
-        .env("REVIEW", review)
-        .output()
-        .context("cannot run wrk: install it (Debian: wrk)")?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let result = text.lines().find_map(|line| line.strip_prefix("RESULT "));
-    let numbers: Vec<u64> =
-        result.unwrap_or_default().split(' ').filter_map(|word| word.parse().ok()).collect();
-    let [p50, p99, requests, took_us, failed] = numbers[..] else {
-        anyhow::bail!("wrk gave no result: {text}{}", String::from_utf8_lossy(&output.stderr));
-    };
-    ensure!(failed == 0 && requests > 0, "{failed} of {requests} requests failed:\n{text}");
-    let per_second = requests as f64 / (took_us as f64 / 1e6);
-    Ok(Run { p50_us: p50 as f64, p99_us: p99 as f64, requests, per_second })
-}
-
-fn rss_kb() -> anyhow::Result<u64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .context("no VmRSS in /proc/self/status")?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
-}
-
 fn median(runs: &[Run], figure: impl Fn(&Run) -> f64) -> f64 {
     middle(runs.iter().map(figure).collect())
-}
-
-fn middle(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 fn micros(value: f64) -> String {
