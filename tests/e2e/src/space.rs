@@ -24,12 +24,13 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::objects::with_images;
+use crate::{Strategy, objects::with_images};
 
 /// A namespace of its own for one test.
 pub struct Space {
     client: Client,
     name: String,
+    strategy: Strategy,
 }
 
 /// How long a condition may take that nothing in the test delays: slow machines run many tests at once.
@@ -38,8 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(150);
 const LOOK: Duration = Duration::from_millis(250);
 
 impl Space {
-    pub(crate) fn new(client: Client, name: String) -> Self {
-        Self { client, name }
+    pub(crate) fn new(client: Client, name: String, strategy: Strategy) -> Self {
+        Self { client, name, strategy }
     }
 
     /// Its name.
