@@ -24,6 +24,7 @@ macro_rules! under_each_strategy {
 
 mod auto;
 mod double;
+mod hooks;
 mod jobs;
 mod limits;
 mod native;
