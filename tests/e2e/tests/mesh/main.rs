@@ -22,6 +22,7 @@ macro_rules! under_each_strategy {
     )+};
 }
 
+mod accepted;
 mod auto;
 mod double;
 mod hooks;
