@@ -11,7 +11,7 @@ REAPER_ARM := $(TARGET_DIR)/$(MUSL_ARM)/reaper/curfew-reaper
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER := rust-lld
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint deny bench bench-cluster reaper images tools cluster cluster-down e2e e2e-images
+.PHONY: help demo test lint deny bench bench-cluster reaper images tools cluster cluster-down e2e e2e-images e2e-older
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +29,8 @@ test: lint tools reaper ## Run every test: the demo and, as root on Linux, a rea
 	$(MAKE) demo
 	$(MAKE) demo REAL=1
 	@if [ "$$(id -u)" = 0 ] && [ "$$(uname)" = Linux ]; then \
-	  $(MAKE) cluster && env -u KUBECONFIG $(MAKE) e2e; status=$$?; $(MAKE) cluster-down && exit $$status; \
+	  $(MAKE) cluster && env -u KUBECONFIG $(MAKE) e2e; status=$$?; \
+	  $(MAKE) cluster-down && [ "$$status" = 0 ] && $(MAKE) e2e-older; \
 	else echo "SKIPPED: the end-to-end tests on a real Kubernetes, which need root on Linux"; [ -z "$(E2E_REQUIRED)" ]; fi
 
 lint: ## Check format and lints
@@ -60,6 +61,11 @@ e2e: ## Run the end-to-end tests on that cluster, or on the one KUBECONFIG names
 
 e2e-images: ## Build the images these tests need, to push to a registry for another cluster
 	tests/e2e/run.sh images
+
+e2e-older: export KUBERNETES_VERSION := v1.34.4
+e2e-older: export CURFEW_CLUSTER := $(or $(CURFEW_CLUSTER),curfew)-older
+e2e-older: ## Bring up an older Kubernetes, run a few of them there, take it down (5 min more when cold)
+	$(MAKE) cluster && env -u KUBECONFIG E2E_SUITE=older $(MAKE) e2e; status=$$?; $(MAKE) cluster-down && exit $$status
 
 bench-cluster: ## Measure how long a Job takes to end there, and write docs/benchmarks.md
 	E2E_BENCH=1 tests/e2e/run.sh

@@ -9,6 +9,7 @@
 # NETWORKS           the ranges of that cluster's pods and Services, separated by commas
 # CURFEW_ARTEFACTS   where failed tests leave pods, events and logs, TARGET/e2e if not set
 # E2E_THREADS        tests at once, 8 if not set: they mostly wait
+# E2E_SUITE          older: the few tests for another Kubernetes than usual, whose version KUBERNETES_VERSION tells
 # E2E_BENCH          set: measure instead of testing, and write docs/benchmarks.md
 set -euo pipefail
 
@@ -90,5 +91,9 @@ fi
 step "testing; what a failed test leaves behind is in $CURFEW_ARTEFACTS"
 rm -rf "$CURFEW_ARTEFACTS"/e2e-*
 tests() { on_cluster cargo test --locked --offline --quiet -p curfew-e2e --features cluster "$@"; }
+if [ "${E2E_SUITE:-}" = older ]; then
+  tests --test older -- "$@"
+  exit
+fi
 tests --test mesh -- --test-threads "${E2E_THREADS:-8}" "$@"
 tests --test alone -- --test-threads 1 "$@"

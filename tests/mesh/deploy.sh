@@ -40,31 +40,49 @@ sed -e "s|IMAGE_PREFIX|$prefix|; s|VERSION|$version|; s|NETWORKS|$networks|; s|C
   $kubectl apply -f - >/dev/null
 $kubectl --namespace test-mesh rollout status deployment/test-mesh --timeout=90s >/dev/null
 
+# configuration NAME POLICY HOOK LABEL
+configuration() {
+  sed -e "s|CA_BUNDLE|$bundle|; s|NAME|$1|; s|POLICY|$2|; s|HOOK|$3|; s|LABEL|$4|" "$here/webhook.yaml"
+  echo ---
+}
+
 # Only now, for each fails every pod of its namespaces while nobody answers.
 for policy in Never IfNeeded; do
   lower=$(printf %s "$policy" | tr '[:upper:]' '[:lower:]')
-  for place in before after; do
-    name=test-mesh-$lower
-    [ "$place" = after ] || name=00-a-$name
-    sed -e "s|CA_BUNDLE|$bundle|; s|NAME|$name|; s|POLICY|$policy|; s|WHEN|$place-$lower|" "$here/webhook.yaml"
-    echo ---
-  done
-done | $kubectl apply -f - >/dev/null
+  configuration "00-a-test-mesh-$lower" "$policy" inject "mesh.test/inject: before-$lower"
+  configuration "test-mesh-$lower" "$policy" inject "mesh.test/inject: after-$lower"
+  # Last of all: it has the last word on what the others have added.
+  configuration "test-strip-$lower" "$policy" strip "mesh.test/strip: $lower"
+done >"$work/webhooks"
+{
+  configuration 00-a-test-mesh-re-add IfNeeded re-add "mesh.test/inject: before-re-add"
+  configuration test-mesh-re-add IfNeeded re-add "mesh.test/inject: after-re-add"
+} >>"$work/webhooks"
+$kubectl apply -f "$work/webhooks" >/dev/null
 
 # The API server learns of the configurations, and kube-proxy of the Service, a moment later.
 probe=mesh-probe-$$
 trap '$kubectl delete namespace "$probe" --wait=false --ignore-not-found >/dev/null; rm -rf "$work"' EXIT
 $kubectl create namespace "$probe" >/dev/null
-for when in before-never before-ifneeded after-never after-ifneeded; do
-  $kubectl label --overwrite namespace "$probe" "mesh.test/inject=$when" >/dev/null
+native='{"spec": {"initContainers": [{"name": "native", "image": "none", "restartPolicy": "Always"}]}}'
+# until_is LABEL EXPECTED JSONPATH: what becomes of a pod with a native sidecar in a namespace labelled so.
+until_is() {
+  $kubectl label --overwrite namespace "$probe" "$1" >/dev/null
   tries=0
-  until $kubectl --namespace "$probe" run probe --image=none --dry-run=server -o yaml 2>"$work/error" |
-    grep -q linkerd-proxy; do
+  until [ "$($kubectl --namespace "$probe" run probe --image=none --restart=Never --overrides="$native" \
+    --dry-run=server -o "jsonpath=$3" 2>"$work/error")" = "$2" ]; do
     tries=$((tries + 1))
     if [ "$tries" -ge 60 ]; then
-      echo "deploy.sh: pods of a namespace labelled mesh.test/inject=$when get no sidecar: $(cat "$work/error")" >&2
+      echo "deploy.sh: pods of a namespace labelled $1 are not patched: $(cat "$work/error")" >&2
       exit 1
     fi
     sleep 0.5
   done
+}
+for when in before-never before-ifneeded before-re-add after-never after-ifneeded after-re-add; do
+  until_is "mesh.test/inject=$when" "linkerd-proxy probe" "{.spec.containers[*].name}"
+done
+$kubectl label namespace "$probe" mesh.test/inject- >/dev/null
+for policy in never ifneeded; do
+  until_is "mesh.test/strip=$policy" native "{.spec.initContainers[0]['name', 'restartPolicy']}"
 done

@@ -18,7 +18,7 @@ mod objects;
 mod setup;
 mod space;
 
-pub use look::{Container, containers, ended, status_of};
+pub use look::{Container, containers, ended, is_native, status_of};
 pub use objects::{image, job, pod_of, testrun, with};
-pub use setup::{Injector, Setup, Shape};
+pub use setup::{Injector, Setup, Shape, Strategy};
 pub use space::Space;

@@ -40,6 +40,14 @@ pub fn status_of(pod: &Pod) -> Option<Value> {
     serde_json::from_str(text).ok()
 }
 
+/// Whether this container is a native sidecar, and none of the others.
+pub fn is_native(pod: &Pod, name: &str) -> bool {
+    let Some(spec) = &pod.spec else { return false };
+    let mut init = spec.init_containers.iter().flatten();
+    init.any(|container| container.name == name && container.restart_policy.as_deref() == Some("Always"))
+        && spec.containers.iter().all(|container| container.name != name)
+}
+
 impl Container {
     fn of(status: &ContainerStatus) -> Self {
         let state = status.state.clone().unwrap_or_default();

@@ -31,10 +31,21 @@ pub enum Injector {
     AfterIfNeeded,
 }
 
+/// How a test's pods are meant to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// None is named. Here, where every kubelet is new enough, the proxy becomes a native sidecar.
+    #[default]
+    Auto,
+    /// The namespace names `await`.
+    Await,
+}
+
 /// A namespace to be: what is not asked for is not in it.
 #[derive(Clone, Debug)]
 pub struct Setup {
     title: String,
+    strategy: Strategy,
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
 }
@@ -79,12 +90,26 @@ impl Injector {
 impl Setup {
     /// An ordinary namespace, called after the test.
     pub fn new(title: &str) -> Self {
-        Self { title: title.to_owned(), labels: BTreeMap::new(), annotations: BTreeMap::new() }
+        Self {
+            title: title.to_owned(),
+            strategy: Strategy::Auto,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+        }
     }
 
     /// With Curfew's label.
     pub fn curfew(self) -> Self {
         self.label("curfew.dev/inject", "enabled")
+    }
+
+    /// With this strategy.
+    pub fn under(mut self, strategy: Strategy) -> Self {
+        self.strategy = strategy;
+        match strategy {
+            Strategy::Auto => self,
+            Strategy::Await => self.annotation("curfew.dev/strategy", "await"),
+        }
     }
 
     /// With the test mesh, injecting as real meshes do.
@@ -127,7 +152,7 @@ impl Setup {
     pub async fn run(self, test: impl AsyncFnOnce(&Space) -> Result<()>) -> Result<()> {
         let client = Client::try_default().await.context("no cluster: run `make e2e`, or set KUBECONFIG")?;
         let api = Api::<Namespace>::all(client.clone());
-        let Self { title, mut labels, annotations } = self;
+        let Self { title, strategy, mut labels, annotations } = self;
         // By which what a killed run left is found.
         labels.insert("e2e.curfew.dev/test".to_owned(), "true".to_owned());
         let metadata = ObjectMeta {
@@ -139,7 +164,7 @@ impl Setup {
         let namespace = Namespace { metadata, ..Namespace::default() };
         let namespace =
             api.create(&Default::default(), &namespace).await.context("cannot make a namespace")?;
-        let space = Space::new(client, namespace.metadata.name.unwrap_or_default());
+        let space = Space::new(client, namespace.metadata.name.unwrap_or_default(), strategy);
         let whole = async {
             space.service_account_is_there().await?;
             test(&space).await

@@ -17,19 +17,20 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams},
+    api::{DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams, PostParams},
     core::GroupVersionKind,
     discovery,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::objects::with_images;
+use crate::{Strategy, objects::with_images};
 
 /// A namespace of its own for one test.
 pub struct Space {
     client: Client,
     name: String,
+    strategy: Strategy,
 }
 
 /// How long a condition may take that nothing in the test delays: slow machines run many tests at once.
@@ -38,8 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(150);
 const LOOK: Duration = Duration::from_millis(250);
 
 impl Space {
-    pub(crate) fn new(client: Client, name: String) -> Self {
-        Self { client, name }
+    pub(crate) fn new(client: Client, name: String, strategy: Strategy) -> Self {
+        Self { client, name, strategy }
     }
 
     /// Its name.
@@ -116,6 +117,21 @@ impl Space {
     pub fn sample_text(&self, name: &str) -> Result<String> {
         let file = format!("{}/../operator/samples/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
         std::fs::read_to_string(&file).context(file)
+    }
+
+    /// What the API server would say if this were made: none if it would take it. Nothing is made.
+    ///
+    /// # Errors
+    /// The API server does not answer, or does not know the kind.
+    pub async fn refusal(&self, object: Value) -> Result<Option<String>> {
+        let api = self.api_of(&object).await?;
+        let object: DynamicObject = serde_json::from_value(object)?;
+        let dry = PostParams { dry_run: true, ..PostParams::default() };
+        match api.create(&dry, &object).await {
+            Ok(_) => Ok(None),
+            Err(kube::Error::Api(status)) => Ok(Some(status.message)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Waits until `look` finds something, looking again and again.

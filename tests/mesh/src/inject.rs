@@ -32,6 +32,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) pod: &'a Value,
     pub(crate) namespace: &'a str,
     pub(crate) namespace_annotations: Option<&'a Map<String, Value>>,
+    /// Whether the injector looks for its proxy in `containers` alone.
+    pub(crate) forgetful: bool,
 }
 
 /// The pod with its sidecar; none if it gets none.

@@ -1,18 +1,24 @@
-//! The admission webhook.
+//! The admission webhooks: the mesh's injector, and two hooks that get in Curfew's way.
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
-use axum::{Json, Router, extract::State, routing::post};
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    routing::post,
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Args as ClapArgs;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     inject::{Mesh, Subject, inject},
+    strip::strip,
     tls::Listener,
 };
 
@@ -39,6 +45,18 @@ pub(crate) struct Args {
     networks: String,
 }
 
+/// What a configuration asks for, by its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Hook {
+    /// Adds the sidecar.
+    Inject,
+    /// The same, but looks for its proxy in `containers` alone: one that was made native it adds again.
+    ReAdd,
+    /// Writes back a pod of an older type.
+    Strip,
+}
+
 struct Injector {
     mesh: Mesh,
     namespaces: Api<Namespace>,
@@ -62,7 +80,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Client::try_default().await.context("no Kubernetes API to ask about namespaces: run in a pod")?;
     let injector = Arc::new(Injector { mesh, namespaces: Api::all(client) });
     let router = Router::new()
-        .route("/inject", post(review))
+        .route("/{hook}", post(review))
         .with_state(injector)
         .layer(axum::extract::DefaultBodyLimit::max(16 << 20));
     let listener = Listener::bind(args.listen, &args.tls_cert, &args.tls_key).await?;
@@ -74,15 +92,19 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn review(State(injector): State<Arc<Injector>>, Json(review): Json<Value>) -> Json<Value> {
+async fn review(
+    State(injector): State<Arc<Injector>>,
+    Path(hook): Path<Hook>,
+    Json(review): Json<Value>,
+) -> Json<Value> {
     let request = &review["request"];
     let mut response = json!({ "uid": request["uid"], "allowed": true });
     let pod = request["object"]["metadata"]["name"].as_str();
     let pod = pod.or(request["object"]["metadata"]["generateName"].as_str()).unwrap_or_default();
-    match injector.patch(request).await {
+    match injector.patch(hook, request).await {
         Ok(None) => tracing::info!(pod, namespace = %request["namespace"], "Left alone"),
         Ok(Some(patch)) => {
-            tracing::info!(pod, namespace = %request["namespace"], "Injected");
+            tracing::info!(pod, namespace = %request["namespace"], ?hook, "Patched");
             response["patchType"] = json!("JSONPatch");
             response["patch"] = json!(STANDARD.encode(patch));
         }
@@ -98,17 +120,30 @@ async fn review(State(injector): State<Arc<Injector>>, Json(review): Json<Value>
 // === impl Injector ===
 
 impl Injector {
+    /// What the hook changes, if anything.
+    async fn patch(&self, hook: Hook, request: &Value) -> anyhow::Result<Option<String>> {
+        let pod = &request["object"];
+        let patched = match hook {
+            Hook::Strip => Some(strip(pod)).filter(|stripped| stripped != pod),
+            Hook::Inject | Hook::ReAdd => self.inject(hook, request).await?,
+        };
+        Ok(patched.map(|patched| json_patch::diff(pod, &patched).to_string()))
+    }
+
     /// Asks for the namespace each time: tests annotate one and make a pod in the same breath.
-    async fn patch(&self, request: &Value) -> anyhow::Result<Option<String>> {
+    async fn inject(&self, hook: Hook, request: &Value) -> anyhow::Result<Option<Value>> {
         let name = request["namespace"].as_str().context("the review has no namespace")?;
         let namespace =
             self.namespaces.get(name).await.with_context(|| format!("cannot read the namespace {name:?}"))?;
         let annotations = namespace.metadata.annotations.unwrap_or_default();
         let annotations: Map<_, _> =
             annotations.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
-        let pod = &request["object"];
-        let subject = Subject { pod, namespace: name, namespace_annotations: Some(&annotations) };
-        let patched = inject(subject, &self.mesh)?;
-        Ok(patched.map(|patched| json_patch::diff(pod, &patched).to_string()))
+        let subject = Subject {
+            pod: &request["object"],
+            namespace: name,
+            namespace_annotations: Some(&annotations),
+            forgetful: hook == Hook::ReAdd,
+        };
+        inject(subject, &self.mesh)
     }
 }

@@ -10,6 +10,7 @@ mod inject;
 mod injector;
 mod options;
 mod proxy;
+mod strip;
 mod tls;
 mod wait;
 

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use curfew_e2e::{Setup, Shape, Space, ended, image, job, pod_of};
+use curfew_e2e::{Setup, Shape, Space, Strategy, ended, image, job, pod_of};
 use curfew_tests::{
     report::{Goal, Section, Table},
     stats::Sample,
@@ -51,7 +51,7 @@ fn work(round: usize) -> String {
 async fn main() -> Result<()> {
     let Args { rounds, out } = Args::parse();
     let plain = Setup::new("bench unmeshed");
-    let awaited = Setup::new("bench await").curfew().mesh(Shape::Linkerd);
+    let awaited = Setup::new("bench await").curfew().under(Strategy::Await).mesh(Shape::Linkerd);
     let native = Setup::new("bench native");
     // One within the other: each namespace goes when the measuring is over.
     plain

@@ -18,16 +18,18 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{PATIENCE, Space};
-use crate::Shape;
+use crate::{Shape, Strategy};
 
 impl Space {
-    /// How long the pod of a Job takes to go, from its deletion with its own grace. It has to have started its main.
+    /// How long the pod of a Job takes to go, from its deletion with its own grace. It has to have started its main, or
+    /// the gate before it.
     ///
     /// # Errors
     /// It does not start, or does not go.
     pub async fn time_to_go(&self, job: &str) -> Result<Duration> {
-        let runs =
-            |pod: &Pod| crate::containers(pod).iter().any(|c| c.name == "main" && c.state == "running");
+        let waits =
+            |c: &crate::Container| ["main", "curfew-gate"].contains(&&*c.name) && c.state == "running";
+        let runs = |pod: &Pod| crate::containers(pod).iter().any(waits);
         let pod = self.pod_until(job, "runs its main", runs).await?.name_any();
         // Its Job would make another one.
         let orphan =
@@ -66,6 +68,19 @@ impl Space {
             "Complete" => Ok(()),
             other => Err(anyhow!("Job {name} ended as {other}")),
         }
+    }
+
+    /// Waits until every Job there is, these many at least, is Complete.
+    ///
+    /// # Errors
+    /// One failed, or did not end, or there are fewer.
+    pub async fn all_complete(&self, at_least: usize) -> Result<()> {
+        let jobs = self.api::<Job>().list(&ListParams::default()).await?.items;
+        ensure!(jobs.len() >= at_least, "only {} Jobs, not {at_least}", jobs.len());
+        for job in jobs {
+            self.job_completes(&job.name_any()).await?;
+        }
+        Ok(())
     }
 
     /// Waits until a Job is Failed.
@@ -160,19 +175,56 @@ impl Space {
         .await
     }
 
-    /// Sees that every pod of a Job has the mesh's proxy and Curfew's wrapper: a test that a mesh forgot proves nothing.
+    /// Waits until the API server has refused to make a Job's pod, and tells why. None may have slipped through.
+    ///
+    /// # Errors
+    /// It was not refused, or there is a pod.
+    pub async fn refused(&self, job: &str) -> Result<String> {
+        let why = self
+            .until(&format!("the pod of {job} is refused"), PATIENCE, async || {
+                let events = self.events_of(job).await?;
+                let refused = events.iter().find(|event| event.starts_with("FailedCreate: ")).cloned();
+                Ok(refused.ok_or(events))
+            })
+            .await?;
+        ensure!(self.pods_of(job).await?.is_empty(), "a pod of {job} slipped through");
+        Ok(why)
+    }
+
+    /// Sees that every pod of a Job has the mesh's proxy, and was made to end as its strategy says: a test that a mesh
+    /// or Curfew forgot proves nothing.
     ///
     /// # Errors
     /// One has not, or there is none.
     pub async fn meshed(&self, shape: Shape) -> Result<()> {
-        let pods = self.pods("job-name").await?;
+        match self.strategy {
+            Strategy::Auto => self.ended_by(shape, &["native", "switch"]).await,
+            Strategy::Await => self.ended_by(shape, &["await"]).await,
+        }
+    }
+
+    /// The same with the strategies that Curfew may have come to.
+    ///
+    /// # Errors
+    /// It came to another one for some pod, or there is none.
+    pub async fn ended_by(&self, shape: Shape, strategies: &[&str]) -> Result<()> {
+        let (proxy, pods) = (shape.proxy(), self.pods("job-name").await?);
         ensure!(!pods.is_empty(), "no Job has a pod");
         for pod in pods {
+            let name = pod.name_any();
+            let applied = pod.labels().get("curfew.dev/applied").map(String::as_str).unwrap_or_default();
+            ensure!(
+                strategies.contains(&applied),
+                "{name}: {applied:?} was applied, not one of {strategies:?}"
+            );
             let spec = pod.spec.as_ref().context("a pod without a spec")?;
-            let names: Vec<_> = spec.containers.iter().map(|container| container.name.as_str()).collect();
-            ensure!(names.contains(&shape.proxy()), "{} has no {}: {names:?}", pod.name_any(), shape.proxy());
-            let applied = pod.labels().get("curfew.dev/applied").map(String::as_str);
-            ensure!(applied == Some("await"), "{} was not wrapped: {applied:?}", pod.name_any());
+            let classic = spec.containers.iter().any(|container| container.name == proxy);
+            let as_should_be = if applied == "await" { classic } else { crate::is_native(&pod, proxy) };
+            ensure!(
+                as_should_be,
+                "{name}: {applied} was applied, but {proxy} is not so: {:?}",
+                crate::containers(&pod)
+            );
         }
         Ok(())
     }

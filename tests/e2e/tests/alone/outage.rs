@@ -61,14 +61,8 @@ async fn while_curfew_is_down_jobs_wait_and_then_run() -> Result<()> {
                     })
                     .await?;
                 space.apply(job("work", "true")).await?;
-                space
-                    .until("the Job's pod is refused", MINUTES, async || {
-                        let events = space.events_of("work").await?;
-                        let refused = events.iter().any(|event| event.contains("namespaces.curfew.dev"));
-                        Ok(if refused { Ok(()) } else { Err(events) })
-                    })
-                    .await?;
-                ensure!(space.pods_of("work").await?.is_empty(), "a pod slipped through");
+                let why = space.refused("work").await?;
+                ensure!(why.contains("namespaces.curfew.dev"), "{why}");
                 Ok(())
             }
             .await;
@@ -153,9 +147,7 @@ async fn none_missed(space: &Space, jobs: usize) -> Result<()> {
     let label = |pod: &Pod, key: &str| pod.labels().get(key).cloned();
     let owners: Option<BTreeSet<_>> = pods.iter().map(|pod| label(pod, "job-name")).collect();
     ensure!(owners.context("a pod without a Job")?.len() == jobs, "some of {jobs} Jobs have no pod");
-    let patched = |pod: &&Pod| label(pod, "curfew.dev/applied").as_deref() == Some("await");
-    let unpatched: Vec<_> = pods.iter().filter(|pod| !patched(pod)).map(ResourceExt::name_any).collect();
-    ensure!(unpatched.is_empty(), "unpatched: {unpatched:?}");
+    space.meshed(Shape::Linkerd).await?;
     let refused =
         space.api::<Event>().list(&ListParams::default().fields("reason=FailedCreate")).await?.items;
     ensure!(refused.is_empty(), "refused, and made again: {:?}", refused[0].message);

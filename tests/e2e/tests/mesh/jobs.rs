@@ -3,10 +3,20 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use curfew_e2e::{Container, Injector, Setup, Shape, Space, containers, ended, job, pod_of, status_of, with};
+use curfew_e2e::{
+    Container, Injector, Setup, Shape, Space, Strategy, containers, ended, job, pod_of, status_of, with,
+};
 use futures_util::future::try_join_all;
 use kube::ResourceExt;
 use serde_json::json;
+
+under_each_strategy!(
+    a_job_completes_when_its_work_is_done,
+    a_failing_main_fails_its_job_with_its_own_code,
+    the_first_connection_waits_for_a_proxy_that_takes_its_time,
+    a_pod_deleted_while_it_waits_goes_as_fast_as_an_unmeshed_one,
+    two_mains_end_the_pod_when_both_are_done,
+);
 
 /// Opens a connection to the API server, through the proxy as everything is; fails where it is refused.
 pub(crate) const CONNECT: &str = "nc -w 5 $KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT </dev/null";
@@ -22,11 +32,11 @@ pub(crate) async fn all_ended(space: &Space, job: &str) -> Result<Vec<Container>
     Ok(containers(&pod))
 }
 
-#[tokio::test]
-async fn a_job_completes_when_its_work_is_done() -> Result<()> {
+async fn a_job_completes_when_its_work_is_done(strategy: Strategy) -> Result<()> {
     for shape in Shape::ALL {
         Setup::new("job completes")
             .curfew()
+            .under(strategy)
             .mesh(shape)
             .run(async |space| {
                 space.apply(job("work", CONNECT)).await?;
@@ -36,7 +46,7 @@ async fn a_job_completes_when_its_work_is_done() -> Result<()> {
                 }
                 let pod = space.pods_of("work").await?.remove(0);
                 let status = status_of(&pod).unwrap_or_default();
-                ensure!(status["strategy"] == "await", "{status}");
+                ensure!(status["strategy"] == pod.labels()["curfew.dev/applied"], "{status}");
                 space.meshed(shape).await
             })
             .await?;
@@ -44,11 +54,11 @@ async fn a_job_completes_when_its_work_is_done() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_failing_main_fails_its_job_with_its_own_code() -> Result<()> {
+async fn a_failing_main_fails_its_job_with_its_own_code(strategy: Strategy) -> Result<()> {
     for shape in Shape::ALL {
         Setup::new("failing main")
             .curfew()
+            .under(strategy)
             .mesh(shape)
             .run(async |space| {
                 space.apply(job("work", "exit 42")).await?;
@@ -64,11 +74,12 @@ async fn a_failing_main_fails_its_job_with_its_own_code() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_injector_may_come_before_or_after_curfew_and_be_asked_again_or_not() -> Result<()> {
+async fn a_wrapper_does_not_mind_when_the_injector_comes_and_whether_it_is_asked_again() -> Result<()> {
     let each = Injector::ALL.into_iter().flat_map(|injector| Shape::ALL.map(|shape| (injector, shape)));
     try_join_all(each.map(|(injector, shape)| async move {
         Setup::new(&format!("injector {}", injector.name()))
             .curfew()
+            .under(Strategy::Await)
             .injected(shape, injector)
             .run(async |space| {
                 space.apply(job("work", CONNECT)).await?;
@@ -81,12 +92,12 @@ async fn the_injector_may_come_before_or_after_curfew_and_be_asked_again_or_not(
     Ok(())
 }
 
-#[tokio::test]
-async fn the_first_connection_waits_for_a_proxy_that_takes_its_time() -> Result<()> {
+async fn the_first_connection_waits_for_a_proxy_that_takes_its_time(strategy: Strategy) -> Result<()> {
     let each = ["0s", "5s", "25s"].into_iter().flat_map(|wait| Shape::ALL.map(|shape| (wait, shape)));
     try_join_all(each.map(|(wait, shape)| async move {
         Setup::new(&format!("ready after {wait}"))
             .curfew()
+            .under(strategy)
             .mesh(shape)
             .without_hold()
             .option("ready-after", wait)
@@ -101,10 +112,11 @@ async fn the_first_connection_waits_for_a_proxy_that_takes_its_time() -> Result<
 }
 
 #[tokio::test]
-async fn a_proxy_that_never_gets_ready_is_the_pods_verdict() -> Result<()> {
+async fn a_proxy_that_never_gets_ready_is_the_verdict_of_the_wrapper() -> Result<()> {
     for shape in Shape::ALL {
         Setup::new("never ready")
             .curfew()
+            .under(Strategy::Await)
             .mesh(shape)
             .without_hold()
             .option("ready-after", "never")
@@ -147,10 +159,10 @@ async fn a_namespaces_annotation_is_a_default_and_the_pod_beats_it() -> Result<(
         .await
 }
 
-#[tokio::test]
-async fn a_pod_deleted_while_it_waits_goes_as_fast_as_an_unmeshed_one() -> Result<()> {
+async fn a_pod_deleted_while_it_waits_goes_as_fast_as_an_unmeshed_one(strategy: Strategy) -> Result<()> {
     Setup::new("deleted in the wait")
         .curfew()
+        .under(strategy)
         .mesh(Shape::Linkerd)
         .without_hold()
         .option("ready-after", "never")
@@ -171,11 +183,11 @@ async fn a_pod_deleted_while_it_waits_goes_as_fast_as_an_unmeshed_one() -> Resul
         .await
 }
 
-#[tokio::test]
-async fn two_mains_end_the_pod_when_both_are_done() -> Result<()> {
+async fn two_mains_end_the_pod_when_both_are_done(strategy: Strategy) -> Result<()> {
     for shape in Shape::ALL {
         Setup::new("two mains")
             .curfew()
+            .under(strategy)
             .mesh(shape)
             .run(async |space| {
                 let two = with(job("work", CONNECT), |job| {

@@ -1,18 +1,26 @@
 //! Namespaces that are strict about what a pod may be: Curfew's additions are never the reason for a refusal.
 
 use anyhow::{Context, Result, ensure};
-use curfew_e2e::{Setup, Shape, job, pod_of, with};
+use curfew_e2e::{Setup, Shape, Strategy, job, pod_of, with};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use crate::sidecars::by_hand;
 
+under_each_strategy!(
+    pod_security_restricted_takes_what_curfew_adds,
+    a_resource_quota_takes_what_curfew_adds,
+    a_limit_range_with_a_minimum_takes_what_curfew_adds,
+    a_pod_keeps_its_class_of_service,
+    what_curfew_adds_sees_no_token_whichever_comes_first,
+);
+
 const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-#[tokio::test]
-async fn pod_security_restricted_takes_what_curfew_adds() -> Result<()> {
+async fn pod_security_restricted_takes_what_curfew_adds(strategy: Strategy) -> Result<()> {
     Setup::new("restricted")
         .curfew()
+        .under(strategy)
         // Without its init container, which needs rights this level forbids.
         .mesh(Shape::Linkerd)
         .option("init", "false")
@@ -32,10 +40,10 @@ async fn pod_security_restricted_takes_what_curfew_adds() -> Result<()> {
         .await
 }
 
-#[tokio::test]
-async fn a_resource_quota_takes_what_curfew_adds() -> Result<()> {
+async fn a_resource_quota_takes_what_curfew_adds(strategy: Strategy) -> Result<()> {
     Setup::new("quota")
         .curfew()
+        .under(strategy)
         .run(async |space| {
             // Under it, every container must say what it takes of each of these, those of init containers included;
             // nothing here fills in what one leaves out.
@@ -59,7 +67,8 @@ async fn a_resource_quota_takes_what_curfew_adds() -> Result<()> {
             space.job_completes("work").await?;
             let pod = space.pods_of("work").await?.remove(0);
             let added = pod.spec.context("no spec")?.init_containers.unwrap_or_default();
-            let added = added.into_iter().find(|c| c.name == "curfew-install").context("no installer")?;
+            let added =
+                added.into_iter().find(|c| c.name.starts_with("curfew-")).context("Curfew added nothing")?;
             let requests = added.resources.and_then(|resources| resources.requests).unwrap_or_default();
             ensure!(resources.iter().all(|name| requests.contains_key(*name)), "{requests:?}");
             Ok(())
@@ -67,10 +76,10 @@ async fn a_resource_quota_takes_what_curfew_adds() -> Result<()> {
         .await
 }
 
-#[tokio::test]
-async fn a_limit_range_with_a_minimum_takes_what_curfew_adds() -> Result<()> {
+async fn a_limit_range_with_a_minimum_takes_what_curfew_adds(strategy: Strategy) -> Result<()> {
     Setup::new("limit range")
         .curfew()
+        .under(strategy)
         .mesh(Shape::Istio)
         .run(async |space| {
             // Below what the mesh asks for its own, above what a container that asks for nothing would get.
@@ -88,8 +97,7 @@ async fn a_limit_range_with_a_minimum_takes_what_curfew_adds() -> Result<()> {
         .await
 }
 
-#[tokio::test]
-async fn a_pod_keeps_its_class_of_service() -> Result<()> {
+async fn a_pod_keeps_its_class_of_service(strategy: Strategy) -> Result<()> {
     let small = json!({"cpu": "50m", "memory": "64Mi"});
     for (class, resources) in [
         ("Guaranteed", json!({"requests": small, "limits": small})),
@@ -98,6 +106,7 @@ async fn a_pod_keeps_its_class_of_service() -> Result<()> {
     ] {
         Setup::new(&format!("class {class}"))
             .curfew()
+            .under(strategy)
             .run(async |space| {
                 // A sidecar written by hand, of the pod's own class; the mesh's proxy would bring one of its own.
                 let sized = with(by_hand(job("work", "true")), |job| {
@@ -116,12 +125,12 @@ async fn a_pod_keeps_its_class_of_service() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn what_curfew_adds_sees_no_token_whichever_comes_first() -> Result<()> {
+async fn what_curfew_adds_sees_no_token_whichever_comes_first(strategy: Strategy) -> Result<()> {
     use curfew_e2e::Injector::{AfterNever, BeforeNever};
     for injector in [AfterNever, BeforeNever] {
         Setup::new("no token")
             .curfew()
+            .under(strategy)
             .injected(Shape::Linkerd, injector)
             .run(async |space| {
                 space.apply(job("work", "true")).await?;

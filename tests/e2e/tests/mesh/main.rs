@@ -3,7 +3,29 @@
 //! `make e2e` runs these; the namespace of each is its own, so they run side by side.
 #![allow(clippy::panic_in_result_fn, reason = "assertions are what tests are for")]
 
+/// A test of each of these under each strategy: `jobs::two_mains_end_the_pod_when_both_are_done::auto`.
+macro_rules! under_each_strategy {
+    ($($test:ident),+ $(,)?) => {$(
+        mod $test {
+            use curfew_e2e::Strategy;
+
+            #[tokio::test]
+            async fn auto() -> anyhow::Result<()> {
+                super::$test(Strategy::Auto).await
+            }
+
+            #[tokio::test]
+            async fn awaited() -> anyhow::Result<()> {
+                super::$test(Strategy::Await).await
+            }
+        }
+    )+};
+}
+
+mod accepted;
+mod auto;
 mod double;
+mod hooks;
 mod jobs;
 mod limits;
 mod native;

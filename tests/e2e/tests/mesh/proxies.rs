@@ -1,7 +1,7 @@
-//! Proxies that die while the main runs. What is expected is what Kubernetes makes of any container that does.
+//! Classic proxies that die while the main runs. What is expected is what Kubernetes makes of any container that does.
 
 use anyhow::{Result, ensure};
-use curfew_e2e::{Setup, Shape, job, pod_of, with};
+use curfew_e2e::{Setup, Shape, Strategy, job, pod_of, with};
 use serde_json::json;
 
 use crate::jobs::all_ended;
@@ -13,6 +13,7 @@ const WORK: &str = "sleep 8";
 async fn under_never(option: &str, reason: &str) -> Result<()> {
     Setup::new(&format!("{option} never"))
         .curfew()
+        .under(Strategy::Await)
         .mesh(Shape::Linkerd)
         .option(option, "3s")
         .run(async |space| {
@@ -30,6 +31,7 @@ async fn under_never(option: &str, reason: &str) -> Result<()> {
 async fn under_on_failure(option: &str, reason: &str) -> Result<()> {
     Setup::new(&format!("{option} onfailure"))
         .curfew()
+        .under(Strategy::Await)
         .mesh(Shape::Linkerd)
         .option(option, "3s")
         .run(async |space| {

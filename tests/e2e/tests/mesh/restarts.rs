@@ -1,13 +1,15 @@
 //! Mains that are started again need their proxy again.
 
 use anyhow::{Result, ensure};
-use curfew_e2e::{Setup, Shape, job, pod_of, with};
+use curfew_e2e::{Setup, Shape, Strategy, job, pod_of, with};
 use serde_json::{Value, json};
 
 use crate::jobs::{CONNECT, all_ended};
 
+under_each_strategy!(under_on_failure_a_second_attempt_finds_its_proxy_and_the_pod_ends,);
+
 /// A Job whose main runs `first`, and `then` once it is started again.
-fn twice(first: &str, then: &str) -> Value {
+pub(crate) fn twice(first: &str, then: &str) -> Value {
     let script = format!("if [ -e /state/second ]; then {then}; else touch /state/second; {first}; fi");
     with(job("work", &script), |job| {
         job["spec"]["backoffLimit"] = json!(3);
@@ -18,11 +20,13 @@ fn twice(first: &str, then: &str) -> Value {
     })
 }
 
-#[tokio::test]
-async fn under_on_failure_a_second_attempt_finds_its_proxy_and_the_pod_ends() -> Result<()> {
+async fn under_on_failure_a_second_attempt_finds_its_proxy_and_the_pod_ends(
+    strategy: Strategy,
+) -> Result<()> {
     for shape in Shape::ALL {
         Setup::new("second attempt")
             .curfew()
+            .under(strategy)
             .mesh(shape)
             .run(async |space| {
                 space.apply(twice(&format!("{CONNECT}; exit 1"), CONNECT)).await?;

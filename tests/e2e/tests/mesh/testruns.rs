@@ -1,13 +1,31 @@
 //! k6 as k6-operator runs it: the whole of a TestRun, in every form its users give it.
 
 use anyhow::{Result, ensure};
-use curfew_e2e::{Setup, Shape, Space, containers, ended, job, testrun, with};
+use curfew_e2e::{Setup, Shape, Space, Strategy, containers, ended, job, testrun, with};
 use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{Pod, Service},
 };
-use kube::{ResourceExt, api::ListParams};
+use kube::ResourceExt;
 use serde_json::{Value, json};
+
+under_each_strategy!(
+    a_testrun_finishes_under_linkerd,
+    a_testrun_of_four_runners_finishes_under_istio,
+    its_starter_waits_for_its_proxy,
+    a_proxy_ready_after_25_seconds_costs_no_runner_its_life,
+    a_script_of_several_files_finishes,
+    a_script_on_a_volume_claim_finishes,
+    a_script_in_the_image_finishes,
+    arguments_as_one_string_reach_k6,
+    args_as_a_list_reach_k6,
+    ports_of_its_own_are_no_hindrance,
+    settings_for_the_initializer_alone_finish,
+    the_older_kind_k6_finishes,
+    one_that_cleans_up_after_itself_is_gone_with_all_it_made,
+    a_failed_threshold_keeps_its_exit_code,
+    a_cron_job_that_applies_a_testrun_asks_the_api_server_at_once_and_ends,
+);
 
 /// Applies one of the samples, and the scripts they all read.
 pub(crate) async fn apply(space: &Space, sample: &str) -> Result<()> {
@@ -16,9 +34,10 @@ pub(crate) async fn apply(space: &Space, sample: &str) -> Result<()> {
 }
 
 /// Runs a sample under this mesh to its end; every Job of it must be Complete.
-async fn finishes(shape: Shape, sample: &str) -> Result<()> {
+async fn finishes(strategy: Strategy, shape: Shape, sample: &str) -> Result<()> {
     Setup::new(&format!("testrun {sample}"))
         .curfew()
+        .under(strategy)
         .mesh(shape)
         .run(async |space| {
             apply(space, sample).await?;
@@ -28,35 +47,24 @@ async fn finishes(shape: Shape, sample: &str) -> Result<()> {
         .await
 }
 
+/// The three of a TestRun at least.
 async fn every_job_is_complete(space: &Space, shape: Shape) -> Result<()> {
-    all_complete(space).await?;
+    space.all_complete(3).await?;
     space.meshed(shape).await
 }
 
-/// Every Job there is, which must be the three of a TestRun at least.
-pub(crate) async fn all_complete(space: &Space) -> Result<()> {
-    let jobs = space.api::<Job>().list(&ListParams::default()).await?.items;
-    ensure!(jobs.len() >= 3, "only {} Jobs", jobs.len());
-    for job in jobs {
-        space.job_completes(&job.name_any()).await?;
-    }
-    Ok(())
+async fn a_testrun_finishes_under_linkerd(strategy: Strategy) -> Result<()> {
+    finishes(strategy, Shape::Linkerd, "basic").await
 }
 
-#[tokio::test]
-async fn a_testrun_finishes_under_linkerd() -> Result<()> {
-    finishes(Shape::Linkerd, "basic").await
+async fn a_testrun_of_four_runners_finishes_under_istio(strategy: Strategy) -> Result<()> {
+    finishes(strategy, Shape::Istio, "parallel-4").await
 }
 
-#[tokio::test]
-async fn a_testrun_of_four_runners_finishes_under_istio() -> Result<()> {
-    finishes(Shape::Istio, "parallel-4").await
-}
-
-#[tokio::test]
-async fn its_starter_waits_for_its_proxy() -> Result<()> {
+async fn its_starter_waits_for_its_proxy(strategy: Strategy) -> Result<()> {
     Setup::new("starter waits")
         .curfew()
+        .under(strategy)
         .mesh(Shape::Linkerd)
         .without_hold()
         .option("ready-after", "5s")
@@ -72,10 +80,10 @@ async fn its_starter_waits_for_its_proxy() -> Result<()> {
         .await
 }
 
-#[tokio::test]
-async fn a_proxy_ready_after_25_seconds_costs_no_runner_its_life() -> Result<()> {
+async fn a_proxy_ready_after_25_seconds_costs_no_runner_its_life(strategy: Strategy) -> Result<()> {
     Setup::new("slow runner")
         .curfew()
+        .under(strategy)
         .mesh(Shape::Istio)
         .without_hold()
         .option("ready-after", "25s")
@@ -90,15 +98,14 @@ async fn a_proxy_ready_after_25_seconds_costs_no_runner_its_life() -> Result<()>
         .await
 }
 
-#[tokio::test]
-async fn a_script_of_several_files_finishes() -> Result<()> {
-    finishes(Shape::Linkerd, "multi-file").await
+async fn a_script_of_several_files_finishes(strategy: Strategy) -> Result<()> {
+    finishes(strategy, Shape::Linkerd, "multi-file").await
 }
 
-#[tokio::test]
-async fn a_script_on_a_volume_claim_finishes() -> Result<()> {
+async fn a_script_on_a_volume_claim_finishes(strategy: Strategy) -> Result<()> {
     Setup::new("testrun volume-claim")
         .curfew()
+        .under(strategy)
         .mesh(Shape::Istio)
         .run(async |space| {
             space.sample("scripts").await?;
@@ -113,35 +120,30 @@ async fn a_script_on_a_volume_claim_finishes() -> Result<()> {
         .await
 }
 
-#[tokio::test]
-async fn a_script_in_the_image_finishes() -> Result<()> {
-    finishes(Shape::Linkerd, "local-file").await
+async fn a_script_in_the_image_finishes(strategy: Strategy) -> Result<()> {
+    finishes(strategy, Shape::Linkerd, "local-file").await
 }
 
-#[tokio::test]
-async fn arguments_as_one_string_reach_k6() -> Result<()> {
-    finishes(Shape::Istio, "arguments").await
+async fn arguments_as_one_string_reach_k6(strategy: Strategy) -> Result<()> {
+    finishes(strategy, Shape::Istio, "arguments").await
 }
 
-#[tokio::test]
-async fn args_as_a_list_reach_k6() -> Result<()> {
-    finishes(Shape::Linkerd, "args").await
+async fn args_as_a_list_reach_k6(strategy: Strategy) -> Result<()> {
+    finishes(strategy, Shape::Linkerd, "args").await
 }
 
-#[tokio::test]
-async fn ports_of_its_own_are_no_hindrance() -> Result<()> {
-    finishes(Shape::Istio, "ports").await
+async fn ports_of_its_own_are_no_hindrance(strategy: Strategy) -> Result<()> {
+    finishes(strategy, Shape::Istio, "ports").await
 }
 
-#[tokio::test]
-async fn settings_for_the_initializer_alone_finish() -> Result<()> {
-    finishes(Shape::Linkerd, "initializer").await
+async fn settings_for_the_initializer_alone_finish(strategy: Strategy) -> Result<()> {
+    finishes(strategy, Shape::Linkerd, "initializer").await
 }
 
-#[tokio::test]
-async fn the_older_kind_k6_finishes() -> Result<()> {
+async fn the_older_kind_k6_finishes(strategy: Strategy) -> Result<()> {
     Setup::new("kind k6")
         .curfew()
+        .under(strategy)
         .mesh(Shape::Linkerd)
         .run(async |space| {
             apply(space, "k6").await?;
@@ -152,10 +154,10 @@ async fn the_older_kind_k6_finishes() -> Result<()> {
         .await
 }
 
-#[tokio::test]
-async fn one_that_cleans_up_after_itself_is_gone_with_all_it_made() -> Result<()> {
+async fn one_that_cleans_up_after_itself_is_gone_with_all_it_made(strategy: Strategy) -> Result<()> {
     Setup::new("cleanup post")
         .curfew()
+        .under(strategy)
         .mesh(Shape::Istio)
         .run(async |space| {
             apply(space, "cleanup").await?;
@@ -170,10 +172,10 @@ async fn one_that_cleans_up_after_itself_is_gone_with_all_it_made() -> Result<()
         .await
 }
 
-#[tokio::test]
-async fn a_failed_threshold_keeps_its_exit_code() -> Result<()> {
+async fn a_failed_threshold_keeps_its_exit_code(strategy: Strategy) -> Result<()> {
     Setup::new("threshold")
         .curfew()
+        .under(strategy)
         .mesh(Shape::Linkerd)
         .run(async |space| {
             apply(space, "threshold").await?;
@@ -187,11 +189,13 @@ async fn a_failed_threshold_keeps_its_exit_code() -> Result<()> {
         .await
 }
 
-#[tokio::test]
-async fn a_cron_job_that_applies_a_testrun_asks_the_api_server_at_once_and_ends() -> Result<()> {
+async fn a_cron_job_that_applies_a_testrun_asks_the_api_server_at_once_and_ends(
+    strategy: Strategy,
+) -> Result<()> {
     for shape in Shape::ALL {
         Setup::new("cron job")
             .curfew()
+            .under(strategy)
             .mesh(shape)
             .without_hold()
             .option("ready-after", "3s")

@@ -1,9 +1,11 @@
 //! Pods that are none of Curfew's business, and those that are by their own label.
 
 use anyhow::{Result, ensure};
-use curfew_e2e::{Setup, Shape, image, job, status_of, with};
+use curfew_e2e::{Setup, Shape, Strategy, image, job, status_of, with};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
+
+under_each_strategy!(a_labelled_pod_in_an_unlabelled_namespace_ends);
 
 #[tokio::test]
 async fn a_pod_that_never_ends_is_untouched() -> Result<()> {
@@ -38,9 +40,9 @@ async fn an_unlabelled_namespace_is_untouched() -> Result<()> {
         .await
 }
 
-#[tokio::test]
-async fn a_labelled_pod_in_an_unlabelled_namespace_ends() -> Result<()> {
+async fn a_labelled_pod_in_an_unlabelled_namespace_ends(strategy: Strategy) -> Result<()> {
     Setup::new("pod label")
+        .under(strategy)
         .mesh(Shape::Istio)
         .run(async |space| {
             let labelled = with(job("work", "true"), |job| {

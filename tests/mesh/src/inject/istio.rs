@@ -25,7 +25,7 @@ pub(super) fn inject(
     }
     let wants_native = annotations.of_pod(NATIVE) == Some("true");
     if find(subject.pod, "initContainers", PROXY).is_some() {
-        if wants_native {
+        if wants_native && !subject.forgetful {
             return Ok(None);
         }
         // Istio knows its own containers by list and name. One that somebody moved is not found, so that its second

@@ -23,10 +23,18 @@ pub(super) fn inject(
     options: &Options,
     mesh: &Mesh,
 ) -> anyhow::Result<Option<Value>> {
-    let already =
-        ["containers", "initContainers"].iter().any(|list| find(subject.pod, list, PROXY).is_some());
-    if already || annotations.get("linkerd.io/inject") == Some("disabled") {
+    let classic = find(subject.pod, "containers", PROXY).is_some();
+    if classic || annotations.get("linkerd.io/inject") == Some("disabled") {
         return Ok(None);
+    }
+    if find(subject.pod, "initContainers", PROXY).is_some() {
+        if !subject.forgetful {
+            return Ok(None);
+        }
+        let mut pod = subject.pod.clone();
+        let again = proxy(&pod, annotations, options, mesh);
+        list(&mut pod, "containers")?.insert(0, again);
+        return Ok(Some(pod));
     }
     let native =
         options.native_capable && NATIVE.iter().find_map(|name| annotations.get(name)) == Some("true");

@@ -28,7 +28,11 @@ fn run_on(mut pod: Value, annotations: Value, namespace: Value) -> anyhow::Resul
     for (name, value) in annotations.as_object().unwrap() {
         pod["metadata"]["annotations"][name] = value.clone();
     }
-    inject(Subject { pod: &pod, namespace: "load", namespace_annotations: namespace.as_object() }, &mesh())
+    inject(subject(&pod, namespace.as_object()), &mesh())
+}
+
+fn subject<'a>(pod: &'a Value, namespace_annotations: Option<&'a Map<String, Value>>) -> Subject<'a> {
+    Subject { pod, namespace: "load", namespace_annotations, forgetful: false }
 }
 
 fn names(pod: &Value, list: &str) -> Vec<String> {
@@ -181,6 +185,21 @@ fn linkerd_accepts_a_conversion_and_istio_only_with_its_annotation() {
 }
 
 #[test]
+fn a_forgetful_injector_adds_a_second_proxy_to_a_converted_pod_and_only_there() {
+    for (shape, proxy) in [("linkerd", "linkerd-proxy"), ("istio", "istio-proxy")] {
+        let mut pod = converted(shape, proxy);
+        pod["metadata"]["annotations"]["sidecar.istio.io/nativeSidecar"] = json!("true");
+        let again = inject(Subject { forgetful: true, ..subject(&pod, None) }, &mesh()).unwrap().unwrap();
+        for list in ["containers", "initContainers"] {
+            assert!(find(&again, list, proxy).is_some(), "{shape}: {list}");
+        }
+        let classic = run(json!({ "mesh.test/shape": shape })).unwrap();
+        let again = inject(Subject { forgetful: true, ..subject(&classic, None) }, &mesh()).unwrap();
+        assert!(again.is_none(), "{shape}");
+    }
+}
+
+#[test]
 fn a_pod_can_stay_out() {
     assert!(run(json!({ "linkerd.io/inject": "disabled" })).is_none());
     assert!(run(json!({ "mesh.test/shape": "istio", "sidecar.istio.io/inject": "false" })).is_none());
@@ -214,8 +233,7 @@ fn the_patch_leads_from_the_pod_to_the_injected_one() {
     for shape in ["linkerd", "istio"] {
         let mut pod = job_pod();
         pod["metadata"]["annotations"] = json!({ "mesh.test/shape": shape });
-        let subject = Subject { pod: &pod, namespace: "load", namespace_annotations: None };
-        let injected = inject(subject, &mesh()).unwrap().unwrap();
+        let injected = inject(subject(&pod, None), &mesh()).unwrap().unwrap();
         let mut patched = pod.clone();
         json_patch::patch(&mut patched, &json_patch::diff(&pod, &injected)).unwrap();
         assert_eq!(patched, injected);
