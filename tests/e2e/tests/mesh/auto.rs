@@ -83,8 +83,8 @@ async fn fails_with_its_own_code(space: &Space, job: &str) -> Result<()> {
     Ok(())
 }
 
-/// Longer than the proxies here live.
-const WORK: &str = "sleep 8";
+/// Longer than the proxies here live, which is longer than a busy machine takes to start the main.
+const WORK: &str = "sleep 14";
 
 /// A Job whose proxy is killed for its memory while the main runs: exit 137.
 async fn killed(
@@ -95,7 +95,7 @@ async fn killed(
     Setup::new(title)
         .curfew()
         .mesh(Shape::Linkerd)
-        .option("oom-after", "3s")
+        .option("oom-after", "6s")
         .run(async |space| {
             space.apply(with(job("work", WORK), change)).await?;
             // Before it ends: the pod of a Job that is given up goes.

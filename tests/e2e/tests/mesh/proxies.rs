@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::jobs::all_ended;
 
-/// Longer than the proxies here live.
-const WORK: &str = "sleep 8";
+/// Longer than the proxies here live, which is longer than a busy machine takes to start the main.
+const WORK: &str = "sleep 14";
 
 /// Never: nobody starts it again, the main runs to its end, and the pod is Failed because one of its containers is.
 async fn under_never(option: &str, reason: &str) -> Result<()> {
@@ -15,7 +15,7 @@ async fn under_never(option: &str, reason: &str) -> Result<()> {
         .curfew()
         .under(Strategy::Await)
         .mesh(Shape::Linkerd)
-        .option(option, "3s")
+        .option(option, "6s")
         .run(async |space| {
             space.apply(job("work", WORK)).await?;
             space.job_fails("work").await?;
@@ -33,7 +33,7 @@ async fn under_on_failure(option: &str, reason: &str) -> Result<()> {
         .curfew()
         .under(Strategy::Await)
         .mesh(Shape::Linkerd)
-        .option(option, "3s")
+        .option(option, "6s")
         .run(async |space| {
             let work = with(job("work", WORK), |job| {
                 // A restarted proxy counts, as any container does.
