@@ -7,3 +7,7 @@ mod nodes;
 
 pub use namespaces::{Feed as NamespacesFeed, Namespaces};
 pub use nodes::{Feed as NodesFeed, Nodes};
+
+/// Objects asked for at once: a page is held until it is read, and with its images or field owners a node or a
+/// namespace has ten kilobytes and more.
+const PAGE: u32 = 100;

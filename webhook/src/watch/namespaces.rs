@@ -44,7 +44,7 @@ impl Namespaces {
     pub fn new(client: Client) -> (Self, Feed) {
         let api = Api::<Metadata>::all(client);
         let (store, writer) = reflector::store();
-        let events = watcher(api.clone(), watcher::Config::default())
+        let events = watcher(api.clone(), watcher::Config::default().page_size(super::PAGE))
             .default_backoff()
             .modify(forget_what_nobody_asks_for)
             .reflect(writer)
@@ -98,9 +98,10 @@ impl Feed {
     }
 }
 
-/// Five thousand namespaces are held in memory, most of it would be field owners and applied manifests.
+/// Five thousand namespaces are held in memory, most of it would be field owners, labels and applied manifests.
 fn forget_what_nobody_asks_for(namespace: &mut Metadata) {
     namespace.managed_fields_mut().clear();
+    namespace.labels_mut().clear();
     namespace.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
 }
 

@@ -74,8 +74,6 @@ struct NodeInfo {
     operating_system: String,
 }
 
-/// Nodes asked for at once: with their images a page is a megabyte or two, which is held until it is read.
-const PAGE: u32 = 100;
 /// How many releases a kubelet may be behind its API server: <https://kubernetes.io/releases/version-skew-policy/>.
 const SKEW: u32 = 3;
 /// How long the API server may take to tell its version.
@@ -88,7 +86,7 @@ impl Nodes {
     pub fn new(client: Client, settings: &config::Nodes) -> (Self, Feed) {
         let (sender, kubelets) = watch::channel(Arc::new(Kubelets::unknown("the nodes are not listed yet")));
         let label_selector = settings.selector.clone();
-        let config = watcher::Config { label_selector, ..watcher::Config::default() }.page_size(PAGE);
+        let config = watcher::Config { label_selector, ..watcher::Config::default() }.page_size(super::PAGE);
         let feed = Feed {
             events: watcher(Api::all(client.clone()), config).default_backoff().boxed(),
             client,
