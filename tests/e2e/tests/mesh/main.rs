@@ -7,6 +7,7 @@ mod double;
 mod jobs;
 mod limits;
 mod native;
+mod policy;
 mod problem;
 mod proxies;
 mod restarts;
