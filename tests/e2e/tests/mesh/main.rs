@@ -3,6 +3,7 @@
 //! `make e2e` runs these; the namespace of each is its own, so they run side by side.
 #![allow(clippy::panic_in_result_fn, reason = "assertions are what tests are for")]
 
+mod control_port;
 mod double;
 mod jobs;
 mod limits;
