@@ -1,6 +1,7 @@
 //! The command line.
 
 mod inject;
+mod policy;
 mod rows;
 mod serve;
 
@@ -26,6 +27,8 @@ enum Command {
     Inject(inject::InjectArgs),
     /// Print what is known of sidecars and workloads
     Catalogue(rows::CatalogueArgs),
+    /// Print a MutatingAdmissionPolicy that has meshes inject native sidecars, without a webhook
+    Policy(policy::PolicyArgs),
     /// Print the version
     Version,
 }
@@ -38,6 +41,7 @@ impl Args {
             Command::Serve(args) => serve::run(*args),
             Command::Inject(args) => inject::run(args),
             Command::Catalogue(args) => rows::run(&args),
+            Command::Policy(args) => policy::run(&args),
             Command::Version => version(),
         };
         result.unwrap_or_else(|error| {

@@ -2,7 +2,7 @@
 //!
 //! [`plan`] decides, [`patch`] writes the decision as a JSON patch against the raw object, [`admission`] and
 //! [`inject`] carry both to and from the API server and files, [`serve`] is the server around the former, [`watch`]
-//! what it knows of the cluster.
+//! what it knows of the cluster. [`policy`] is the little of it that needs no server.
 
 pub mod admission;
 pub mod catalogue;
@@ -13,5 +13,6 @@ pub mod inject;
 pub mod patch;
 pub mod plan;
 pub mod pod;
+pub mod policy;
 pub mod serve;
 pub mod watch;

@@ -3,6 +3,7 @@
 mod captured;
 mod corpus;
 mod entries;
+mod manifests;
 mod native;
 mod properties;
 mod support;

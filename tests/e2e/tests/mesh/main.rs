@@ -24,11 +24,13 @@ macro_rules! under_each_strategy {
 
 mod accepted;
 mod auto;
+mod control_port;
 mod double;
 mod hooks;
 mod jobs;
 mod limits;
 mod native;
+mod policy;
 mod problem;
 mod proxies;
 mod restarts;
