@@ -11,7 +11,7 @@ REAPER_ARM := $(TARGET_DIR)/$(MUSL_ARM)/reaper/curfew-reaper
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER := rust-lld
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint deny bench bench-cluster reaper images tools cluster cluster-down e2e e2e-images e2e-older
+.PHONY: help demo test lint deny bench bench-cluster reaper images tools cluster cluster-down e2e e2e-images e2e-older fuzz
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ e2e-older: export KUBERNETES_VERSION := v1.34.4
 e2e-older: export CURFEW_CLUSTER := $(or $(CURFEW_CLUSTER),curfew)-older
 e2e-older: ## Bring up an older Kubernetes, run a few of them there, take it down (5 min more when cold)
 	$(MAKE) cluster && env -u KUBECONFIG E2E_SUITE=older $(MAKE) e2e; status=$$?; $(MAKE) cluster-down && exit $$status
+
+fuzz: ## Fuzz the webhook's answers for SECONDS=60, or run one FILE it found (x86_64, Linux; builds libFuzzer)
+	tests/fuzz/run.sh
 
 bench-cluster: ## Measure how long a Job takes to end there, and write docs/benchmarks.md
 	E2E_BENCH=1 tests/e2e/run.sh

@@ -20,6 +20,9 @@ use serde_json::Value;
 use super::{PATIENCE, Space};
 use crate::{Shape, Strategy};
 
+/// How long a stage that nothing leads out of is looked at.
+const STUCK: Duration = Duration::from_secs(20);
+
 impl Space {
     /// How long the pod of a Job takes to go, from its deletion with its own grace. It has to have started its main, or
     /// the gate before it.
@@ -116,6 +119,16 @@ impl Space {
     /// It did not.
     pub async fn stage(&self, testrun: &str, wanted: &str) -> Result<()> {
         self.stage_is(crate::testrun(testrun), wanted).await
+    }
+
+    /// Waits until a TestRun reaches a stage that nothing leads out of, and looks at it for a while.
+    ///
+    /// # Errors
+    /// It did not, or did not stay there.
+    pub async fn stage_stays(&self, testrun: &str, stage: &str) -> Result<()> {
+        self.stage(testrun, stage).await?;
+        let what = format!("{testrun} is {stage}");
+        self.holds(&what, STUCK, async || Ok(self.stage_of(testrun).await? == stage)).await
     }
 
     /// The same with an object of any kind that has stages.

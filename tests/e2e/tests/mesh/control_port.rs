@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use curfew_e2e::{Setup, Shape, Space, containers, ended, status_of, testrun, with};
+use curfew_e2e::{Setup, Shape, Space, Strategy, containers, ended, status_of, testrun, with};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt, api::ListParams};
 use serde_json::{Value, json};
 
-use crate::testruns::{all_complete, apply};
+use crate::testruns::apply;
 
-/// How long a stage that nothing leads out of is looked at.
-const STUCK: Duration = Duration::from_secs(20);
+under_each_strategy!(in_a_strict_mesh_a_testrun_finishes_because_its_port_is_out_of_it);
+
 /// How long the operator may take to say in its log what it met.
 const LOGGED: Duration = Duration::from_secs(30);
 
@@ -21,9 +21,9 @@ const ISTIO_OUT: &str = "traffic.sidecar.istio.io/excludeOutboundPorts";
 const LINKERD_IN: &str = "config.linkerd.io/skip-inbound-ports";
 const LINKERD_OUT: &str = "config.linkerd.io/skip-outbound-ports";
 
-fn strict(title: &str, shape: Shape) -> Setup {
-    let setup = Setup::new(title).curfew().mesh(shape).annotation("curfew.dev/strategy", "await");
-    setup.option("strict", "true")
+fn strict(strategy: Strategy, title: &str, shape: Shape) -> Setup {
+    let setup = Setup::new(title).curfew().mesh(shape).option("strict", "true");
+    setup.under(strategy)
 }
 
 /// A TestRun of one runner, whose pods get these annotations by hand.
@@ -32,11 +32,6 @@ fn with_runner(annotations: Value) -> Value {
         testrun["spec"] = json!({"parallelism": 1, "script": {"configMap": {"name": "k6-scripts", "file": "test.js"}},
             "runner": {"metadata": {"annotations": annotations}}});
     })
-}
-
-async fn stays(space: &Space, name: &str, stage: &str) -> Result<()> {
-    space.stage(name, stage).await?;
-    space.holds(&format!("{name} is {stage}"), STUCK, async || Ok(space.stage_of(name).await? == stage)).await
 }
 
 async fn pod_of(space: &Space, job: &str) -> Result<Pod> {
@@ -82,14 +77,13 @@ async fn operator_says(space: &Space, wanted: impl Fn(&str) -> bool) -> Result<(
         .await
 }
 
-#[tokio::test]
-async fn in_a_strict_mesh_a_testrun_finishes_because_its_port_is_out_of_it() -> Result<()> {
+async fn in_a_strict_mesh_a_testrun_finishes_because_its_port_is_out_of_it(strategy: Strategy) -> Result<()> {
     for shape in Shape::ALL {
-        strict("control port", shape)
+        strict(strategy, "control port", shape)
             .run(async |space| {
                 apply(space, "basic").await?;
                 space.stage("basic", "finished").await?;
-                all_complete(space).await?;
+                space.all_complete(3).await?;
                 space.meshed(shape).await?;
                 let (runner, starter) = bypassed(space, "basic").await?;
                 for pod in [runner, starter] {
@@ -105,13 +99,13 @@ async fn in_a_strict_mesh_a_testrun_finishes_because_its_port_is_out_of_it() -> 
 
 #[tokio::test]
 async fn left_in_a_strict_istio_the_operator_is_refused_and_the_test_is_never_begun() -> Result<()> {
-    strict("control port mesh", Shape::Istio)
+    strict(Strategy::Auto, "control port mesh", Shape::Istio)
         .annotation(CONTROL_PORT, "mesh")
         .run(async |space| {
             apply(space, "basic").await?;
             let runs = |pod: &_| containers(pod).iter().any(|c| c.name == "k6" && c.state == "running");
             space.pod_until("basic-1", "runs", runs).await?;
-            stays(space, "basic", "created").await?;
+            space.stage_stays("basic", "created").await?;
             // The connection is taken, and ended: by the proxy, as k6 answers whoever reaches it.
             let refused = |line: &str| {
                 line.contains("basic-service-1 service is not ready") && line.contains("reset by peer")
@@ -127,12 +121,12 @@ async fn left_in_a_strict_istio_the_operator_is_refused_and_the_test_is_never_be
 
 #[tokio::test]
 async fn left_in_a_strict_linkerd_it_finishes_as_probes_are_let_in_from_anywhere() -> Result<()> {
-    strict("control port mesh", Shape::Linkerd)
+    strict(Strategy::Auto, "control port mesh", Shape::Linkerd)
         .annotation(CONTROL_PORT, "mesh")
         .run(async |space| {
             apply(space, "basic").await?;
             space.stage("basic", "finished").await?;
-            all_complete(space).await?;
+            space.all_complete(3).await?;
             let runner = pod_of(space, "basic-1").await?;
             ensure!(annotation(&runner, LINKERD_IN).is_none(), "{:?}", runner.annotations());
             Ok(())
@@ -142,7 +136,7 @@ async fn left_in_a_strict_linkerd_it_finishes_as_probes_are_let_in_from_anywhere
 
 #[tokio::test]
 async fn out_of_the_mesh_on_one_end_alone_the_test_hangs_and_nothing_says_so() -> Result<()> {
-    strict("control port half", Shape::Istio)
+    strict(Strategy::Auto, "control port half", Shape::Istio)
         .annotation(CONTROL_PORT, "mesh")
         .run(async |space| {
             space.sample("scripts").await?;
@@ -152,7 +146,7 @@ async fn out_of_the_mesh_on_one_end_alone_the_test_hangs_and_nothing_says_so() -
             let log = space.log(&starter.name_any(), "k6-curl").await?;
             ensure!(log.contains("\"http_code\":503"), "{log}");
             space.job_completes("one-starter").await?;
-            stays(space, "one", "started").await?;
+            space.stage_stays("one", "started").await?;
             let runner = pod_of(space, "one-1").await?;
             ensure!(ended(&runner, "k6").is_none(), "{:?}", containers(&runner));
             Ok(())
@@ -162,7 +156,7 @@ async fn out_of_the_mesh_on_one_end_alone_the_test_hangs_and_nothing_says_so() -
 
 #[tokio::test]
 async fn a_runner_alone_cannot_ask_for_half_of_it() -> Result<()> {
-    strict("control port runner", Shape::Istio)
+    strict(Strategy::Auto, "control port runner", Shape::Istio)
         .run(async |space| {
             space.sample("scripts").await?;
             space.apply(with_runner(json!({CONTROL_PORT: "mesh"}))).await?;
@@ -173,14 +167,14 @@ async fn a_runner_alone_cannot_ask_for_half_of_it() -> Result<()> {
             let told =
                 warnings.iter().any(|warning| warning.as_str().is_some_and(|w| w.contains(CONTROL_PORT)));
             ensure!(told, "{status}");
-            all_complete(space).await
+            space.all_complete(3).await
         })
         .await
 }
 
 #[tokio::test]
 async fn ports_others_have_taken_out_of_the_mesh_stay_out() -> Result<()> {
-    strict("control port merged", Shape::Istio)
+    strict(Strategy::Auto, "control port merged", Shape::Istio)
         .annotation(LINKERD_IN, "9999")
         .run(async |space| {
             space.sample("scripts").await?;
@@ -189,7 +183,7 @@ async fn ports_others_have_taken_out_of_the_mesh_stay_out() -> Result<()> {
             let (runner, _) = bypassed(space, "one").await?;
             ensure!(listed(&runner, ISTIO_IN)? == ["8080", "6565"], "{:?}", runner.annotations());
             ensure!(listed(&runner, LINKERD_IN)? == ["9999", "6565"], "{:?}", runner.annotations());
-            all_complete(space).await
+            space.all_complete(3).await
         })
         .await
 }

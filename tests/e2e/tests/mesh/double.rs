@@ -1,21 +1,11 @@
 //! The instruments themselves: the operator double and the test mesh fail where the originals do, so that what passes
 //! beside them passes for a reason. What is expected here was measured with the real ones.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use curfew_e2e::{Setup, Shape, Space, ended, testrun, with};
 use serde_json::json;
 
 use crate::testruns::apply;
-
-/// How long a stage that nothing leads out of is looked at.
-const STUCK: Duration = Duration::from_secs(20);
-
-async fn stays(space: &Space, name: &str, stage: &str) -> Result<()> {
-    space.stage(name, stage).await?;
-    space.holds(&format!("{name} is {stage}"), STUCK, async || Ok(space.stage_of(name).await? == stage)).await
-}
 
 /// A TestRun whose initializer the mesh leaves out, so that it gets to the next thing that hangs.
 async fn past_its_initializer(space: &Space) -> Result<()> {
@@ -46,7 +36,7 @@ async fn nobody_asks_how_the_starter_ended() -> Result<()> {
         .run(async |space| {
             apply(space, "starter-fails").await?;
             space.job_fails("starter-fails-starter").await?;
-            stays(space, "starter-fails", "started").await
+            space.stage_stays("starter-fails", "started").await
         })
         .await
 }
@@ -59,7 +49,7 @@ async fn past_its_initializer_a_meshed_testrun_hangs_when_its_runners_are_done()
             past_its_initializer(space).await?;
             let done = |pod: &_| ended(pod, "k6").is_some_and(|k6| k6.exit == Some(0));
             space.pod_until("one-1", "has run its script", done).await?;
-            stays(space, "one", "started").await
+            space.stage_stays("one", "started").await
         })
         .await
 }
@@ -74,7 +64,7 @@ async fn a_mesh_that_demands_certificates_refuses_the_operator() -> Result<()> {
             let runs = |pod: &_| curfew_e2e::containers(pod).iter().all(|c| c.state != "waiting");
             let runner = space.pod_until("one-1", "runs", runs).await?;
             ensure!(ended(&runner, "k6").is_none(), "the runner ended before it was told to start");
-            stays(space, "one", "created").await
+            space.stage_stays("one", "created").await
         })
         .await
 }
