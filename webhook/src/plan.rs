@@ -66,6 +66,15 @@ pub struct Context<'a> {
     pub strategy: Option<Wish>,
 }
 
+/// All a strategy looks at.
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    pod: &'a Pod<'a>,
+    survey: &'a Survey<'a>,
+    wishes: &'a Wishes<'a>,
+    context: Context<'a>,
+}
+
 /// What is known of a namespace.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Namespace {
@@ -140,7 +149,7 @@ pub fn plan(pod: &Pod<'_>, context: Context<'_>) -> Verdict {
         return Verdict::Untouched("curfew.dev/strategy is off");
     }
     let survey = Survey::of(pod, &wishes, context.kubelets);
-    let choice = strategy::choose(pod, &survey, &wishes, context);
+    let choice = strategy::choose(Case { pod, survey: &survey, wishes: &wishes, context });
 
     let mut warnings = wishes.warnings.clone();
     warnings.extend(survey.warnings.iter().cloned());
@@ -162,6 +171,12 @@ pub fn plan(pod: &Pod<'_>, context: Context<'_>) -> Verdict {
         notes: choice.notes.into_iter().map(clipped).collect(),
         edits,
     }))
+}
+
+impl<'a> Case<'a> {
+    fn own(self) -> prepare::Own<'a> {
+        prepare::Own { pod: self.pod, namespace: self.context.namespace }
+    }
 }
 
 /// Messages quote what users wrote, which may be as long as an annotation; the status has to stay readable.

@@ -4,11 +4,10 @@
 use serde::Serialize;
 
 use super::{
-    APPLIED_LABEL, AddedContainer, AddedVolume, Context, Conversion, Edits, Found, Move, Strategy, Survey,
-    Wishes, deliver, gate, hooks,
+    APPLIED_LABEL, AddedContainer, AddedVolume, Case, Conversion, Edits, Found, Move, Strategy, Survey,
+    deliver, gate, hooks,
     layout::{GatePlace, Layout},
     listing,
-    prepare::Own,
 };
 use crate::pod::Pod;
 
@@ -58,12 +57,8 @@ pub struct Repair {
 ///
 /// # Errors
 /// Why it does not apply: the pod would not be a valid one, or nobody could tell when the sidecar is ready.
-pub(super) fn edits(
-    pod: &Pod<'_>,
-    survey: &Survey<'_>,
-    wishes: &Wishes<'_>,
-    context: Context<'_>,
-) -> Result<(Edits, String), String> {
+pub(super) fn edits(case: Case<'_>) -> Result<(Edits, String), String> {
+    let Case { pod, survey, wishes, context } = case;
     if survey.mains.is_empty() {
         // `containers` must not be empty.
         return Err("no container in the pod is a main".to_owned());
@@ -94,8 +89,7 @@ pub(super) fn edits(
         {
             return Err(format!("{of_row} has a startupProbe: {why}"));
         }
-        let own = Own { pod, namespace: context.namespace };
-        listing::switch(own, found, &mut edits.annotations)?;
+        listing::switch(case.own(), found, &mut edits.annotations)?;
         listing::relist(pod, found, row, &mut edits.annotations);
         let hooks = hooks::edits(container, row, found.endpoints.pre_stop.as_deref(), !drop_startup_probe)?;
         layout.bring_in(found, row, Conversion { hooks, drop_startup_probe });

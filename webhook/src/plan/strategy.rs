@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Context, Edits, STRATEGY, Survey, Wishes,
+    Case, Context, Edits, STRATEGY, Survey, Wishes,
     kubelets::Support,
     native, obstacle, ports,
-    prepare::{self, Own, Tell},
+    prepare::{self, Tell},
     wrap,
 };
-use crate::pod::Pod;
 
 /// What was done to a pod: the value of the label `curfew.dev/applied`.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -68,12 +67,8 @@ pub(super) struct Choice {
 }
 
 /// Takes the first strategy that applies.
-pub(super) fn choose(
-    pod: &Pod<'_>,
-    survey: &Survey<'_>,
-    wishes: &Wishes<'_>,
-    context: Context<'_>,
-) -> Choice {
+pub(super) fn choose(case: Case<'_>) -> Choice {
+    let Case { pod, survey, wishes, .. } = case;
     let mut choice = Choice {
         strategy: Strategy::Leave,
         reason: String::new(),
@@ -85,17 +80,15 @@ pub(super) fn choose(
     };
     let obstacle = obstacle::of_pod(pod, survey);
     if pod.spec.host_network != Some(true) {
-        ports::keep_out(pod, survey, wishes, context, &mut choice);
+        ports::keep_out(case, &mut choice);
     }
     match (survey.nothing_to_do(), obstacle) {
-        (Some(reason), obstacle) => {
-            nothing_to_do(reason, obstacle, pod, survey, wishes, context, &mut choice)
-        }
+        (Some(reason), obstacle) => nothing_to_do(case, reason, obstacle, &mut choice),
         (None, Some(obstacle)) => {
             choice.warn_if_wished(wishes, &obstacle.reason);
             choice.reason = obstacle.reason;
         }
-        (None, None) => first_that_applies(pod, survey, wishes, context, &mut choice),
+        (None, None) => first_that_applies(case, &mut choice),
     }
     choice.prepared.sort();
     choice
@@ -103,24 +96,22 @@ pub(super) fn choose(
 
 /// There is no sidecar that holds the pod, or not any more, or not yet: meshes are told in advance.
 fn nothing_to_do(
+    case: Case<'_>,
     reason: &'static str,
     obstacle: Option<obstacle::Obstacle>,
-    pod: &Pod<'_>,
-    survey: &Survey<'_>,
-    wishes: &Wishes<'_>,
-    context: Context<'_>,
     choice: &mut Choice,
 ) {
+    let Case { pod, survey, wishes, context } = case;
     let goes_native = may_go_native(wishes, context);
     if goes_native.is_ok()
         && obstacle.is_none()
         && native::may_be_done(pod, survey)
-        && let Ok(done) = native::edits(pod, survey, wishes, context)
+        && let Ok(done) = native::edits(case)
     {
         choice.go_native(done, survey, wishes);
         return;
     }
-    let own = Own { pod, namespace: context.namespace };
+    let own = case.own();
     let switched: Vec<_> = survey.native().filter(|found| own.asks_for(found.row)).collect();
     (choice.strategy, choice.reason) = match &switched[..] {
         [] => (Strategy::None, reason.to_owned()),
@@ -141,15 +132,10 @@ fn nothing_to_do(
     }
 }
 
-fn first_that_applies(
-    pod: &Pod<'_>,
-    survey: &Survey<'_>,
-    wishes: &Wishes<'_>,
-    context: Context<'_>,
-    choice: &mut Choice,
-) {
+fn first_that_applies(case: Case<'_>, choice: &mut Choice) {
+    let Case { pod, survey, wishes, context } = case;
     if wishes.strategy != Wish::Await {
-        match may_go_native(wishes, context).and_then(|()| native::edits(pod, survey, wishes, context)) {
+        match may_go_native(wishes, context).and_then(|()| native::edits(case)) {
             Ok(planned) => return choice.go_native(planned, survey, wishes),
             Err(reason) => {
                 if wishes.strategy == Wish::Native {
@@ -161,7 +147,7 @@ fn first_that_applies(
         choice.passed_over.insert(Strategy::Switch, NOT_SWITCHED.to_owned());
     }
     choice.warn_if_auto_holds(wishes);
-    match wrap::edits(pod, survey, wishes, context) {
+    match wrap::edits(case) {
         Ok(edits) => {
             choice.strategy = Strategy::Await;
             choice.reason = wrap::reason(survey);

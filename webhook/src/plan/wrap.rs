@@ -3,10 +3,8 @@
 use serde::Serialize;
 
 use super::{
-    AddedMount, Context, Edits, ExitCodes, Form, OnTimeout, ProbeEdit, REAPER, RUN_DIR, Survey, Wishes,
-    deliver, gate,
-    prepare::{self, Own},
-    probe,
+    AddedMount, Case, Edits, ExitCodes, Form, OnTimeout, ProbeEdit, REAPER, RUN_DIR, Survey, Wishes, deliver,
+    gate, prepare, probe,
 };
 use crate::pod::{Container, Pod, Text};
 
@@ -85,12 +83,8 @@ pub(super) fn all_mains(pod: &Pod<'_>, survey: &Survey<'_>) -> Result<(), String
 ///
 /// # Errors
 /// Why it does not apply.
-pub(super) fn edits(
-    pod: &Pod<'_>,
-    survey: &Survey<'_>,
-    wishes: &Wishes<'_>,
-    context: Context<'_>,
-) -> Result<Edits, String> {
+pub(super) fn edits(case: Case<'_>) -> Result<Edits, String> {
+    let Case { pod, survey, wishes, context } = case;
     all_mains(pod, survey)?;
     let mut edits = Edits::default();
     for found in survey.classic() {
@@ -100,7 +94,7 @@ pub(super) fn edits(
                 found.container.name, found.row.name
             ));
         }
-        edits.env.extend(prepare::env(Own { pod, namespace: context.namespace }, found)?);
+        edits.env.extend(prepare::env(case.own(), found)?);
     }
     // Nobody has to be last where nobody is quit.
     let shared = survey.mains.len() > 1 && survey.classic().next().is_some();
