@@ -263,16 +263,19 @@ mod tests {
     }
 
     #[test]
-    fn an_annotation_that_multiplies_itself_is_refused_at_once() {
+    fn an_annotation_that_multiplies_itself_is_refused_before_it_is_read() {
         let mut bomb = "- &a0 {name: a, containers: [a]}\n".to_owned();
         for level in 1..9 {
             let below = format!("*a{}, ", level - 1).repeat(10);
             bomb.push_str(&format!("- &a{level} [{below}]\n"));
         }
-        for text in [bomb, "- {name: a, containers: [a]}\n".repeat(9000), format!("- {}", "[".repeat(200))] {
-            let start = std::time::Instant::now();
-            assert!(user_rows(&text).is_err());
-            assert!(start.elapsed().as_millis() < 500, "{:?}", start.elapsed());
+        for text in [
+            bomb,
+            "- {name: a, containers: [a]}\n".repeat(9000),
+            format!("- {}{}", "[".repeat(200), "]".repeat(200)),
+        ] {
+            let error = user_rows(&text).expect_err("too much of it");
+            assert!(error.contains("budget breached"), "{error}");
         }
         let shared =
             "- {name: a, containers: &names [a, b], evidence: [image: x]}\n- {name: b, containers: *names}";

@@ -82,7 +82,7 @@ pub(super) fn edits(case: Case<'_>) -> Result<(Edits, String), String> {
         if !container.restart_policy_rules.is_empty() {
             return Err(format!("{of_row} has restart rules, which a native sidecar cannot have"));
         }
-        let drop_startup_probe = found.asks_as_a_gate_does();
+        let drop_startup_probe = found.gate_asks_the_same;
         if let Some(why) = survey.probes_hang
             && container.startup_probe.is_some()
             && !drop_startup_probe

@@ -35,6 +35,8 @@ pub struct Found<'a> {
     pub endpoints: Resolved,
     /// It was made native, and a later hook took its restart policy away (one compiled against a Pod without it).
     pub stripped: bool,
+    /// Its startup probe asks what a gate asks, and nothing else of it counts on that probe.
+    pub gate_asks_the_same: bool,
 }
 
 /// What a pod is made of.
@@ -135,7 +137,7 @@ impl<'a> Survey<'a> {
 
     /// A native sidecar's startup probe has to go, and the gate can ask in its place.
     pub fn replaces_probe(&self, found: &Found<'_>) -> bool {
-        self.probes_hang.is_some() && found.asks_as_a_gate_does()
+        self.probes_hang.is_some() && found.gate_asks_the_same
     }
 
     /// Why the pod needs nothing, if so.
@@ -184,11 +186,12 @@ impl<'a> Survey<'a> {
     ) {
         let endpoints = row.resolve(container, pod);
         let stripped = form == Form::Native && !container.is_native_sidecar();
-        let found = Found { container, index, form, row, endpoints, stripped };
+        let gate_asks_the_same = gate_asks_the_same(container, row, &endpoints, pod);
+        let found = Found { container, index, form, row, endpoints, stripped, gate_asks_the_same };
         if let Some(why) = self.probes_hang
             && form == Form::Native
             && container.startup_probe.is_some()
-            && !found.asks_as_a_gate_does()
+            && !found.gate_asks_the_same
         {
             self.warnings
                 .push(format!("the startupProbe of {} may hold up the mains: {why}", container.name));
@@ -215,15 +218,14 @@ impl<'a> Survey<'a> {
     }
 }
 
-// === impl Found ===
-
-impl Found<'_> {
-    /// Its startup probe asks what a gate asks, and its liveness probe does not count on that.
-    pub fn asks_as_a_gate_does(&self) -> bool {
-        let (Some(startup), Some(ready)) = (&self.container.startup_probe, &self.row.ready) else {
-            return false;
-        };
-        let counted_on = self.container.liveness_probe.is_some_and(|liveness| liveness.asks(ready.path()));
-        self.endpoints.ready.is_some() && startup.asks(ready.path()) && !counted_on
+fn gate_asks_the_same(container: &Container<'_>, row: &Sidecar, endpoints: &Resolved, pod: &Pod<'_>) -> bool {
+    let (Some(startup), Some(ready)) = (&container.startup_probe, &row.ready) else { return false };
+    let path = ready.path();
+    if endpoints.ready.is_none() || !startup.asks(path) {
+        return false;
     }
+    let counted_on = container.liveness_probe.is_some_and(|liveness| liveness.asks(path));
+    // A second pass must come to the same port without it.
+    let without = Container { startup_probe: None, ..container.clone() };
+    !counted_on && row.resolve(&without, pod).ready == endpoints.ready
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::{Text, object::nullable};
 
 /// One of `restartPolicyRules`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct RestartRule<'a> {
     /// `Restart` or `RestartAllContainers`.
@@ -16,7 +16,7 @@ pub struct RestartRule<'a> {
 }
 
 /// `exitCodes` of a restart rule.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct RestartRuleExitCodes<'a> {
     /// `In` or `NotIn`.

@@ -113,7 +113,7 @@ pub struct PodSecurityContext {
 }
 
 /// A regular or an init container.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Container<'a> {
     /// Unique in the pod. Always there: before a container is edited, its name is tested.
