@@ -190,9 +190,7 @@ impl Config {
         }
         let mut catalogue = Catalogue::embedded().map_err(invalid)?;
         catalogue.extend(sidecars, workloads);
-        if let Some(key) = mesh_ports.keys().find(|key| !catalogue.lists_ports(key)) {
-            return Err(invalid(format!("meshPorts: no row of the catalogue has a `bypass` by `{key}`")));
-        }
+        catalogue.check_ports(&mesh_ports).map_err(|reason| invalid(format!("meshPorts: {reason}")))?;
         Ok(Self { settings: Settings { defaults, reaper, nodes, mesh_ports }, catalogue })
     }
 
@@ -295,9 +293,8 @@ mod tests {
         }
         let above = refused("reaper: {resources: {requests: {cpu: '2'}, limits: {cpu: 500m}}}");
         assert!(above.contains("above the limit"), "{above}");
-        let row = refused(
-            "catalogue:\n  sidecars:\n  - name: far\n    containers: [far]\n    ready: http://10.0.0.1:1/",
-        );
+        let row =
+            refused("catalogue:\n  sidecars:\n  - {name: far, containers: [far], ready: http://10.0.0.1:1/}");
         assert!(row.starts_with("curfew.yaml: catalogue: row `far` (line 3)"), "{row}");
     }
 }

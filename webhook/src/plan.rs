@@ -80,6 +80,8 @@ struct Case<'a> {
 pub struct Namespace {
     /// Its annotations: defaults for those of its pods.
     pub annotations: BTreeMap<String, String>,
+    /// Its label asks for Curfew: all of its pods come here, but for those that opt out.
+    pub labelled: bool,
     /// Why its annotations are not known, where they should be.
     pub unread: Option<String>,
 }

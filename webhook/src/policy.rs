@@ -20,7 +20,13 @@ pub fn manifest(config: &Config) -> String {
         let keys: Vec<_> = row.switch.keys().map(|key| literal(key)).collect();
         format!("[{}],", keys.join(", "))
     });
+    let namespaced = rows.iter().filter(|row| row.reads_namespace).flat_map(|row| {
+        let graces = row.shutdown.iter().flat_map(|shutdown| shutdown.prefers.annotations.keys());
+        row.switch.keys().chain(graces).map(|key| literal(key))
+    });
+    let namespaced = format!("[{}]", namespaced.collect::<Vec<_>>().join(", "));
     TEMPLATE
+        .replace("«namespaced»", &namespaced)
         .replace("«strategy»", &literal(config.settings.defaults.strategy.name()))
         .replace("«settings»", &lines(settings))
         .replace("«switches»", &lines(switches))

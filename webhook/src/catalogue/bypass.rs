@@ -44,6 +44,15 @@ pub fn lists_port(list: &str, port: u16) -> bool {
     })
 }
 
+/// Whether a text is a list of ports and ranges of them, or `*` for all.
+pub(super) fn is_port_list(list: &str) -> bool {
+    let is_port = |text: &str| text.trim().parse::<u16>().is_ok();
+    list.split(',').map(str::trim).all(|item| match item.split_once('-') {
+        Some((first, last)) => is_port(first) && is_port(last),
+        None => item == "*" || is_port(item),
+    })
+}
+
 /// The list with this port as well; the others stay as they are written.
 pub fn with_port(list: &str, port: u16) -> String {
     match list.trim().trim_end_matches(',') {
@@ -63,6 +72,16 @@ mod tests {
         }
         for list in ["", "656", "65650", "6000-6564", "7000-6000", "six-seven", "16565"] {
             assert!(!lists_port(list, 6565), "{list}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_made_of_ports_and_ranges() {
+        for list in ["80", "80, 90-95", "*"] {
+            assert!(is_port_list(list), "{list}");
+        }
+        for list in ["", "80;90", "80,", "http", "1-", "70000"] {
+            assert!(!is_port_list(list), "{list}");
         }
     }
 

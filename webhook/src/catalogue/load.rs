@@ -1,5 +1,7 @@
 //! Reading rows: the embedded ones, and a user's, of which a broken one is refused by name and line.
 
+use std::collections::BTreeMap;
+
 use include_dir::{Dir, include_dir};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -8,6 +10,7 @@ use serde_saphyr::Spanned;
 
 use super::{
     Bypass, Sidecar, Workload, Wrapper,
+    bypass::is_port_list,
     key::{is_annotation_key, is_env_name},
 };
 
@@ -76,10 +79,22 @@ impl Catalogue {
         self.workloads.sort_by_key(|row| row.rank);
     }
 
-    /// Whether an annotation of this key is a list of ports some mesh leaves alone.
-    pub fn lists_ports(&self, key: &str) -> bool {
-        let rows = self.sidecars.iter().filter_map(|row| row.bypass.as_ref());
-        rows.flat_map(Bypass::lists).any(|list| list.annotation == key)
+    /// Checks lists of ports, by annotations in which some mesh reads which ones it leaves alone.
+    ///
+    /// # Errors
+    /// No mesh does by that one, or it is no such list.
+    pub fn check_ports(&self, lists: &BTreeMap<String, String>) -> Result<(), String> {
+        let known: Vec<_> =
+            self.sidecars.iter().filter_map(|row| row.bypass.as_ref()).flat_map(Bypass::lists).collect();
+        for (key, list) in lists {
+            if !known.iter().any(|known| known.annotation == *key) {
+                return Err(format!("no row of the catalogue has a `bypass` by `{key}`"));
+            }
+            if !is_port_list(list) {
+                return Err(format!("{key}: `{list}` is no list of ports, as in 80,4567-4570"));
+            }
+        }
+        Ok(())
     }
 
     fn sort(&mut self) {

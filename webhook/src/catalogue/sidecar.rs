@@ -35,6 +35,9 @@ pub struct Sidecar {
     /// How it is told to end; where absent it cannot be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shutdown: Option<Shutdown>,
+    /// The mesh reads its annotations from the pod's namespace, too; the pod's win.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reads_namespace: bool,
     /// The mesh's own switch for native sidecars: annotations its injector reads; inert where that mesh is absent.
     /// Where the user has set one of them to something else, none of them is set and the sidecar stays classic.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -20,7 +20,7 @@ pub(super) fn switch(
         let name = &found.container.name;
         return Err(format!("{key} is `{own}`, so {name} is to stay as it is; set it to `{value}`"));
     }
-    for (key, value) in found.row.switch.iter().filter(|(key, _)| own.value(key).is_none()) {
+    for (key, value) in found.row.switch.iter().filter(|(key, _)| own.value(found.row, key).is_none()) {
         annotations.insert(key.clone(), value.clone());
     }
     Ok(())

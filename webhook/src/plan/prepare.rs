@@ -37,6 +37,8 @@ pub(super) struct Tell {
     pub(super) switch: bool,
     /// To open the endpoint that ends a classic one.
     pub(super) shutdown: bool,
+    /// To drain for seconds only: a native proxy drains as long as a classic one does.
+    pub(super) grace: bool,
 }
 
 /// Sets, on a pod no proxy was injected into yet, the annotations injectors read. They are inert where that mesh is
@@ -51,13 +53,12 @@ pub(super) fn annotations(own: Own<'_>, catalogue: &Catalogue, tell: Tell, choic
             if tell.shutdown {
                 wanted.extend(&shutdown.requires.annotations);
             }
-            if tell.switch || tell.shutdown {
-                // A native proxy drains as long as a classic one does.
+            if tell.grace {
                 wanted.extend(&shutdown.prefers.annotations);
             }
         }
         for (key, value) in wanted {
-            match own.value(key) {
+            match own.value(row, key) {
                 Some(found) if found != value => continue,
                 Some(_) => {}
                 None => drop(choice.edits.annotations.insert(key.clone(), value.clone())),
@@ -74,7 +75,7 @@ pub(super) fn annotations(own: Own<'_>, catalogue: &Catalogue, tell: Tell, choic
 pub(super) fn env(own: Own<'_>, found: &Found<'_>) -> Result<Vec<EnvEdit>, String> {
     let Some(shutdown) = &found.row.shutdown else { return Ok(Vec::new()) };
     for (key, value) in &shutdown.requires.annotations {
-        if let Some(other) = own.value(key).filter(|other| other != value) {
+        if let Some(other) = own.value(found.row, key).filter(|other| other != value) {
             let name = &found.container.name;
             return Err(format!("{key} is `{other}`, so {name} cannot be told to end; set it to `{value}`"));
         }
@@ -96,22 +97,23 @@ pub(super) fn env(own: Own<'_>, found: &Found<'_>) -> Result<Vec<EnvEdit>, Strin
 // === impl Own ===
 
 impl<'a> Own<'a> {
-    /// An annotation of the pod, or of its namespace, where Linkerd reads the same ones.
-    pub(super) fn value(self, key: &str) -> Option<&'a str> {
-        let namespace = || self.namespace.annotations.get(key).map(String::as_str);
+    /// An annotation that this sidecar's mesh reads: of the pod, or of its namespace where the mesh looks there, too.
+    pub(super) fn value(self, row: &Sidecar, key: &str) -> Option<&'a str> {
+        let namespace =
+            || self.namespace.annotations.get(key).filter(|_| row.reads_namespace).map(String::as_str);
         self.pod.metadata.annotation(key).or_else(namespace)
     }
 
     /// The annotation, its value and the one it would need, where the user does not want this sidecar to be native.
     pub(super) fn refuses_switch<'r>(self, row: &'r Sidecar) -> Option<(&'r str, &'a str, &'r str)> {
         row.switch.iter().find_map(|(key, value)| {
-            let own = self.value(key).filter(|own| own != value)?;
+            let own = self.value(row, key).filter(|own| own != value)?;
             Some((key.as_str(), own, value.as_str()))
         })
     }
 
     /// Whether the pod asks the mesh for this sidecar to be native.
     pub(super) fn asks_for(self, row: &Sidecar) -> bool {
-        !row.switch.is_empty() && row.switch.iter().all(|(key, value)| self.value(key) == Some(value))
+        !row.switch.is_empty() && row.switch.iter().all(|(key, value)| self.value(row, key) == Some(value))
     }
 }

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Case, Context, Edits, STRATEGY, Survey, Wishes,
-    kubelets::Support,
-    native, obstacle, ports,
+    Case, Edits, STRATEGY, Survey, Wishes,
+    kubelets::{Kubelets, Support},
+    native,
+    obstacle::{self, Obstacle},
+    ports,
     prepare::{self, Tell},
     wrap,
 };
@@ -82,8 +84,9 @@ pub(super) fn choose(case: Case<'_>) -> Choice {
     if pod.spec.host_network != Some(true) {
         ports::keep_out(case, &mut choice);
     }
+    tell_meshes(case, obstacle.as_ref(), &mut choice);
     match (survey.nothing_to_do(), obstacle) {
-        (Some(reason), obstacle) => nothing_to_do(case, reason, obstacle, &mut choice),
+        (Some(reason), obstacle) => nothing_to_do(case, reason, obstacle.is_none(), &mut choice),
         (None, Some(obstacle)) => {
             choice.warn_if_wished(wishes, &obstacle.reason);
             choice.reason = obstacle.reason;
@@ -91,51 +94,55 @@ pub(super) fn choose(case: Case<'_>) -> Choice {
         (None, None) => first_that_applies(case, &mut choice),
     }
     choice.prepared.sort();
+    // Two rows of one mesh may have the same switch.
+    choice.prepared.dedup();
     choice
 }
 
-/// There is no sidecar that holds the pod, or not any more, or not yet: meshes are told in advance.
-fn nothing_to_do(
-    case: Case<'_>,
-    reason: &'static str,
-    obstacle: Option<obstacle::Obstacle>,
-    choice: &mut Choice,
-) {
+/// Tells meshes in advance what helps, as long as none of them carries the pod's traffic.
+fn tell_meshes(case: Case<'_>, obstacle: Option<&Obstacle>, choice: &mut Choice) {
     let Case { pod, survey, wishes, context } = case;
-    let goes_native = may_go_native(wishes, context);
-    if goes_native.is_ok()
-        && obstacle.is_none()
+    if !survey.traffic_is_free() || obstacle.is_some_and(|obstacle| obstacle.is_of_the_pod) {
+        return;
+    }
+    let goes_native = may_go_native(wishes, context.kubelets);
+    // Named, `native` is Curfew's own work.
+    let switch = goes_native.is_ok() && wishes.strategy != Wish::Native;
+    let tell = Tell {
+        switch,
+        shutdown: obstacle.is_none() && wrap::all_mains(pod, survey).is_ok(),
+        grace: obstacle.is_none() || switch,
+    };
+    if let (Wish::Switch, Err(reason)) = (wishes.strategy, goes_native) {
+        choice.warn_if_wished(wishes, &reason);
+    }
+    prepare::annotations(case.own(), &wishes.catalogue, tell, choice);
+}
+
+/// There is no sidecar that holds the pod, or not any more, or not yet.
+fn nothing_to_do(case: Case<'_>, reason: &'static str, unhindered: bool, choice: &mut Choice) {
+    let Case { pod, survey, wishes, context } = case;
+    if may_go_native(wishes, context.kubelets).is_ok()
+        && unhindered
         && native::may_be_done(pod, survey)
         && let Ok(done) = native::edits(case)
     {
         choice.go_native(done, survey, wishes);
         return;
     }
-    let own = case.own();
-    let switched: Vec<_> = survey.native().filter(|found| own.asks_for(found.row)).collect();
-    (choice.strategy, choice.reason) = match &switched[..] {
-        [] => (Strategy::None, reason.to_owned()),
-        [first, ..] => {
-            (Strategy::Switch, format!("{} is native by its mesh's own switch", first.container.name))
+    let mut switched = survey.native().filter(|found| case.own().asks_for(found.row));
+    (choice.strategy, choice.reason) = match switched.next() {
+        None => (Strategy::None, reason.to_owned()),
+        Some(found) => {
+            (Strategy::Switch, format!("{} is native by its mesh's own switch", found.container.name))
         }
     };
-    if survey.traffic_is_free() && !obstacle.as_ref().is_some_and(|obstacle| obstacle.is_of_the_pod) {
-        let tell = Tell {
-            // Named, `native` is Curfew's own work.
-            switch: goes_native.is_ok() && wishes.strategy != Wish::Native,
-            shutdown: obstacle.is_none() && wrap::all_mains(pod, survey).is_ok(),
-        };
-        if let (Wish::Switch, Err(reason)) = (wishes.strategy, goes_native) {
-            choice.warn_if_wished(wishes, &reason);
-        }
-        prepare::annotations(own, &wishes.catalogue, tell, choice);
-    }
 }
 
 fn first_that_applies(case: Case<'_>, choice: &mut Choice) {
     let Case { pod, survey, wishes, context } = case;
     if wishes.strategy != Wish::Await {
-        match may_go_native(wishes, context).and_then(|()| native::edits(case)) {
+        match may_go_native(wishes, context.kubelets).and_then(|()| native::edits(case)) {
             Ok(planned) => return choice.go_native(planned, survey, wishes),
             Err(reason) => {
                 if wishes.strategy == Wish::Native {
@@ -174,8 +181,8 @@ fn first_that_applies(case: Case<'_>, choice: &mut Choice) {
 ///
 /// # Errors
 /// Why not: an old kubelet would run such a sidecar as a plain init container, which never ends.
-fn may_go_native(wishes: &Wishes<'_>, context: Context<'_>) -> Result<(), String> {
-    match (wishes.strategy, &context.kubelets.native) {
+pub(super) fn may_go_native(wishes: &Wishes<'_>, kubelets: &Kubelets) -> Result<(), String> {
+    match (wishes.strategy, &kubelets.native) {
         (Wish::Await | Wish::Off, _) => Err(format!("{STRATEGY} is `{}`", wishes.strategy.name())),
         // Who names it knows the nodes.
         (_, Support::Yes) | (Wish::Native | Wish::Switch, Support::Unknown(_)) => Ok(()),

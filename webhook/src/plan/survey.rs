@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     MAIN_CONTAINERS, SIDECARS, Wishes, gate,
     kubelets::{Kubelets, Support},
+    strategy::may_go_native,
 };
 use crate::{
     catalogue::{Catalogue, Resolved, Sidecar, Workload},
@@ -58,6 +59,8 @@ pub struct Survey<'a> {
     pub gated: Vec<&'a str>,
     /// Why a startup probe of a native sidecar may hold the mains up for ever, if so (kubernetes#132826).
     pub probes_hang: Option<&'a str>,
+    /// A gate may be put into the pod.
+    pub may_gate: bool,
 }
 
 impl<'a> Survey<'a> {
@@ -72,6 +75,7 @@ impl<'a> Survey<'a> {
             warnings: Vec::new(),
             catalogue,
             gated: gate::waits_for(pod),
+            may_gate: may_go_native(wishes, kubelets).is_ok(),
             probes_hang: match &kubelets.startup_probes {
                 Support::No(why) if pod.restart_policy() == "Never" => Some(why),
                 _ => None,
@@ -137,7 +141,7 @@ impl<'a> Survey<'a> {
 
     /// A native sidecar's startup probe has to go, and the gate can ask in its place.
     pub fn replaces_probe(&self, found: &Found<'_>) -> bool {
-        self.probes_hang.is_some() && found.gate_asks_the_same
+        self.probes_hang.is_some() && self.may_gate && found.gate_asks_the_same
     }
 
     /// Why the pod needs nothing, if so.
@@ -191,7 +195,7 @@ impl<'a> Survey<'a> {
         if let Some(why) = self.probes_hang
             && form == Form::Native
             && container.startup_probe.is_some()
-            && !found.gate_asks_the_same
+            && !self.replaces_probe(&found)
         {
             self.warnings
                 .push(format!("the startupProbe of {} may hold up the mains: {why}", container.name));

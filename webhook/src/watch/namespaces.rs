@@ -15,7 +15,10 @@ use kube::{
 };
 use tokio::time::timeout;
 
-use crate::{plan::Namespace, serve::Gate};
+use crate::{
+    plan::{INJECT_LABEL, Namespace},
+    serve::Gate,
+};
 
 /// Namespaces as the API server last told of them.
 #[derive(Clone)]
@@ -101,12 +104,13 @@ impl Feed {
 /// Five thousand namespaces are held in memory, most of it would be field owners, labels and applied manifests.
 fn forget_what_nobody_asks_for(namespace: &mut Metadata) {
     namespace.managed_fields_mut().clear();
-    namespace.labels_mut().clear();
+    namespace.labels_mut().retain(|key, _| key == INJECT_LABEL);
     namespace.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
 }
 
 fn facts(namespace: &Metadata) -> Namespace {
-    Namespace { annotations: namespace.annotations().clone(), unread: None }
+    let labelled = namespace.labels().get(INJECT_LABEL).is_some_and(|value| value == "enabled");
+    Namespace { annotations: namespace.annotations().clone(), labelled, unread: None }
 }
 
 fn unread(name: &str, why: &str) -> Namespace {

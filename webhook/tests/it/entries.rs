@@ -6,7 +6,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use curfew::plan::Kubelets;
+use curfew::plan::{Kubelets, Namespace};
 use serde_json::{Value, json};
 
 use crate::{
@@ -18,8 +18,8 @@ use crate::{
 const MODERN: &str = "1.36.3";
 
 /// The webhook learns namespaces from the API server, which this test has none of.
-fn without_namespace_defaults() -> impl Iterator<Item = &'static Case> {
-    cases().iter().filter(|case| case.namespace.annotations.is_empty())
+fn without_facts_of_a_namespace() -> impl Iterator<Item = &'static Case> {
+    cases().iter().filter(|case| case.namespace == Namespace::default())
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn the_webhook_patches_every_pod_as_the_library_does() {
     fs::write(&modern_config, format!("nodes: {{oldestKubelet: {MODERN}}}")).expect("a configuration");
     let (builtin, modern) = (Webhook::start(None), Webhook::start(Some(modern_config.path())));
     let mut asked = 0;
-    for case in without_namespace_defaults() {
+    for case in without_facts_of_a_namespace() {
         let own = case.config.as_deref().map(|config| Webhook::start(Some(config)));
         let webhook = match (&case.cluster, &own) {
             (None, own) => own.as_ref().unwrap_or(&builtin),
@@ -58,7 +58,7 @@ fn the_webhook_patches_every_pod_as_the_library_does() {
 
 #[test]
 fn inject_patches_every_pod_as_the_library_does() {
-    for case in without_namespace_defaults() {
+    for case in without_facts_of_a_namespace() {
         let file = case.folder.join("pod.yaml");
         let mut command = Command::new(env!("CARGO_BIN_EXE_curfew"));
         command.args(["inject", "--quiet", "-f"]).arg(&file);

@@ -4,8 +4,9 @@ use std::sync::LazyLock;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use curfew::{
-    admission::{Engine, Outcome},
+    admission::{Engine, Outcome, Surroundings},
     config::Config,
+    plan::{Kubelets, Namespace, Version},
     serve::Answer,
 };
 use proptest::prelude::*;
@@ -17,6 +18,31 @@ static ENGINE: LazyLock<Engine> =
     LazyLock::new(|| Engine::new(Config::builtin().expect("the built-in configuration")));
 static PODS: LazyLock<Vec<Value>> =
     LazyLock::new(|| crate::support::cases().iter().map(|case| case.pod.clone()).collect());
+
+/// Clusters nothing is known of, that can do everything, that get startup probes wrong, and that can do nothing; in
+/// namespaces with and without annotations.
+static AROUND: LazyLock<Vec<(Namespace, Kubelets)>> = LazyLock::new(|| {
+    let of = |minor, patch| Kubelets::none_older("a test allows", Version::new(1, minor, patch));
+    let annotations = [
+        ("config.linkerd.io/proxy-enable-native-sidecar", "false"),
+        ("config.linkerd.io/skip-inbound-ports", "25"),
+        ("sidecar.istio.io/nativeSidecar", "true"),
+        ("curfew.dev/k6-control-port", "mesh"),
+    ];
+    let annotations = annotations.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let labelled = Namespace { annotations: annotations.into(), labelled: true, unread: None };
+    let clusters = [Kubelets::default(), of(36, 3), of(33, 0), of(28, 0)];
+    let in_each =
+        |kubelets: Kubelets| [(Namespace::default(), kubelets.clone()), (labelled.clone(), kubelets)];
+    clusters.into_iter().flat_map(in_each).collect()
+});
+
+fn any_surroundings() -> impl Strategy<Value = Surroundings<'static>> {
+    (0..AROUND.len()).prop_map(|index| {
+        let (namespace, kubelets) = &AROUND[index];
+        Surroundings { namespace, kubelets }
+    })
+}
 
 fn review(body: &[u8]) -> Answer {
     ENGINE.review(body, nowhere())
@@ -162,8 +188,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
-    fn a_pod_of_any_shape_is_admitted_and_patched_at_most_once(pod in broken_pod()) {
-        let answer = review(&review_of(&pod));
+    fn a_pod_of_any_shape_is_admitted_and_patched_at_most_once(pod in broken_pod(), around in any_surroundings()) {
+        let answer = ENGINE.review(&review_of(&pod), around);
         prop_assert_eq!(answer.status, 200);
         let answer: Value = serde_json::from_slice(&answer.body).expect("JSON");
         prop_assert_eq!(&answer["response"]["allowed"], &json!(true));
@@ -176,7 +202,7 @@ proptest! {
             let applied = json_patch::patch(&mut answered, &patch);
             prop_assert!(applied.is_ok(), "{applied:?}");
         }
-        let outcome = ENGINE.decide(pod.clone(), None, nowhere(), None);
+        let outcome = ENGINE.decide(pod.clone(), None, around, None);
         let patched = match &outcome {
             Outcome::Planned { patched, .. } => patched,
             Outcome::Untouched(_) => &pod,
@@ -187,7 +213,7 @@ proptest! {
         };
         prop_assert_eq!(&answered, patched);
         if let Outcome::Planned { patched, .. } = outcome {
-            match ENGINE.decide(patched, None, nowhere(), None) {
+            match ENGINE.decide(patched, None, around, None) {
                 Outcome::Planned { patch, .. } => prop_assert!(patch.is_empty(), "{}", json!(patch)),
                 other => prop_assert!(false, "then {other:?}"),
             }
@@ -195,11 +221,11 @@ proptest! {
     }
 
     #[test]
-    fn a_pod_of_any_shape_is_converted_at_most_once(pod in broken_pod()) {
+    fn a_pod_of_any_shape_is_converted_at_most_once(pod in broken_pod(), around in any_surroundings()) {
         let native = Some(curfew::plan::Wish::Native);
-        match ENGINE.decide(pod, None, nowhere(), native) {
+        match ENGINE.decide(pod, None, around, native) {
             Outcome::Planned { plan, patched, .. } => {
-                match ENGINE.decide(patched, None, nowhere(), native) {
+                match ENGINE.decide(patched, None, around, native) {
                     Outcome::Planned { patch, .. } => {
                         prop_assert!(patch.is_empty(), "{}: {}", plan.strategy.name(), json!(patch));
                     }

@@ -56,12 +56,14 @@ impl Case {
         let name = folder.file_name().expect("a folder has a name").to_string_lossy().into_owned();
         let pod =
             yaml(&folder.join("pod.yaml")).unwrap_or_else(|| panic!("{name}: goldens without a pod.yaml"));
-        let annotations: BTreeMap<String, String> = yaml(&folder.join("namespace.yaml"))
-            .map(|ns| serde_json::from_value(ns["annotations"].clone()).expect("annotations"))
-            .unwrap_or_default();
+        let namespace = yaml(&folder.join("namespace.yaml")).unwrap_or_default();
+        let annotations: Option<BTreeMap<String, String>> =
+            serde_json::from_value(namespace["annotations"].clone()).expect("annotations");
+        let labelled = namespace["labels"]["curfew.dev/inject"] == "enabled";
+        let namespace = Namespace { annotations: annotations.unwrap_or_default(), labelled, unread: None };
         let config = Some(folder.join("config.yaml")).filter(|path| path.exists());
         let cluster = yaml(&folder.join("cluster.yaml")).map(|cluster| Cluster::of(&cluster));
-        Self { name, folder, pod, namespace: Namespace { annotations, unread: None }, cluster, config }
+        Self { name, folder, pod, namespace, cluster, config }
     }
 
     pub(crate) fn config(&self) -> Config {

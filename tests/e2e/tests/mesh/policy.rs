@@ -77,9 +77,14 @@ fn annotations_of(pod: &Pod) -> Annotations {
     all.into_iter().filter(|(key, _)| !key.starts_with("curfew.dev/")).collect()
 }
 
-/// The same as the webhook would have it, where every kubelet knows native sidecars.
+/// The same as the webhook would have it, where every kubelet knows native sidecars. What a pod names that is more than
+/// switches is not for a policy to do.
 fn planned(namespace: &Annotations, pod: &Value) -> Result<Annotations> {
-    let namespace = Namespace { annotations: namespace.clone(), unread: None };
+    if ["native", "await"].iter().any(|named| pod["metadata"]["annotations"]["curfew.dev/strategy"] == *named)
+    {
+        return Ok(annotations_of(&serde_json::from_value(pod.clone())?));
+    }
+    let namespace = Namespace { annotations: namespace.clone(), labelled: true, unread: None };
     let kubelets = Kubelets { native: Support::Yes, startup_probes: Support::Yes };
     let around = Surroundings { namespace: &namespace, kubelets: &kubelets };
     match Engine::new(Config::builtin()?).decide(pod.clone(), None, around, None) {
