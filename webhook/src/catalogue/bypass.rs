@@ -1,7 +1,11 @@
 //! Rows about sidecars: how ports are kept out of a proxy's way.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::Catalogue;
 
 /// How a mesh is told to leave ports of a pod alone. Its injector reads it, so it counts before injection only.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -33,6 +37,26 @@ impl Bypass {
     }
 }
 
+impl Catalogue {
+    /// Checks lists of ports, by annotations in which some mesh reads which ones it leaves alone.
+    ///
+    /// # Errors
+    /// No mesh does by that one, or it is no such list.
+    pub fn check_ports(&self, lists: &BTreeMap<String, String>) -> Result<(), String> {
+        let known: Vec<_> =
+            self.sidecars.iter().filter_map(|row| row.bypass.as_ref()).flat_map(Bypass::lists).collect();
+        for (key, list) in lists {
+            if !known.iter().any(|known| known.annotation == *key) {
+                return Err(format!("no row of the catalogue has a `bypass` by `{key}`"));
+            }
+            if !is_port_list(list) {
+                return Err(format!("{key}: `{list}` is no list of ports, as in 80,4567-4570"));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Whether a list of ports names this one.
 pub fn lists_port(list: &str, port: u16) -> bool {
     list.split(',').map(str::trim).any(|item| match item.split_once('-') {
@@ -45,7 +69,7 @@ pub fn lists_port(list: &str, port: u16) -> bool {
 }
 
 /// Whether a text is a list of ports and ranges of them, or `*` for all.
-pub(super) fn is_port_list(list: &str) -> bool {
+fn is_port_list(list: &str) -> bool {
     let is_port = |text: &str| text.trim().parse::<u16>().is_ok();
     list.split(',').map(str::trim).all(|item| match item.split_once('-') {
         Some((first, last)) => is_port(first) && is_port(last),
@@ -73,6 +97,19 @@ mod tests {
         for list in ["", "656", "65650", "6000-6564", "7000-6000", "six-seven", "16565"] {
             assert!(!lists_port(list, 6565), "{list}");
         }
+    }
+
+    #[test]
+    fn lists_of_an_installation_are_checked_by_key_and_value() {
+        let catalogue = Catalogue::embedded().expect("the embedded catalogue");
+        let check =
+            |key: &str, list: &str| catalogue.check_ports(&[(key.to_owned(), list.to_owned())].into());
+        let istio = "traffic.sidecar.istio.io/excludeInboundPorts";
+        assert_eq!(check(istio, "15090,80-90"), Ok(()));
+        assert!(
+            check(istio, "15090;15091").is_err_and(|why| why.contains(istio) && why.contains("15090;15091"))
+        );
+        assert!(check("example.com/ports", "80").is_err_and(|why| why.contains("example.com/ports")));
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! Reading rows: the embedded ones, and a user's, of which a broken one is refused by name and line.
 
-use std::collections::BTreeMap;
-
 use include_dir::{Dir, include_dir};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -9,8 +7,7 @@ use serde_json::Value;
 use serde_saphyr::Spanned;
 
 use super::{
-    Bypass, Sidecar, Workload, Wrapper,
-    bypass::is_port_list,
+    Sidecar, Workload, Wrapper,
     key::{is_annotation_key, is_env_name},
 };
 
@@ -77,24 +74,6 @@ impl Catalogue {
         self.workloads.retain(|row| workloads.iter().all(|own| own.name != row.name));
         self.workloads.splice(0..0, workloads);
         self.workloads.sort_by_key(|row| row.rank);
-    }
-
-    /// Checks lists of ports, by annotations in which some mesh reads which ones it leaves alone.
-    ///
-    /// # Errors
-    /// No mesh does by that one, or it is no such list.
-    pub fn check_ports(&self, lists: &BTreeMap<String, String>) -> Result<(), String> {
-        let known: Vec<_> =
-            self.sidecars.iter().filter_map(|row| row.bypass.as_ref()).flat_map(Bypass::lists).collect();
-        for (key, list) in lists {
-            if !known.iter().any(|known| known.annotation == *key) {
-                return Err(format!("no row of the catalogue has a `bypass` by `{key}`"));
-            }
-            if !is_port_list(list) {
-                return Err(format!("{key}: `{list}` is no list of ports, as in 80,4567-4570"));
-            }
-        }
-        Ok(())
     }
 
     fn sort(&mut self) {
