@@ -95,10 +95,17 @@ pub(super) fn conflict(pod: &Pod<'_>, mains: &[(usize, &Container<'_>)]) -> Opti
     if containers.into_iter().any(|container| namesake(&container)) {
         return Some(format!("container name {INSTALLER} is taken; rename it"));
     }
-    let ours = pod.spec.init_containers.iter().any(|c| is_installer(c) || gate::is_gate(c))
-        || mains.iter().any(|(_, main)| main.command.first().is_some_and(|word| *word == REAPER));
     let taken = pod.spec.volumes.iter().find(|v| [BIN_VOLUME, RUN_VOLUME, TOKEN_VOLUME].contains(&&*v.name));
-    taken.filter(|_| !ours).map(|volume| format!("volume name {} is taken; rename it", volume.name))
+    taken
+        .filter(|_| !has_been_here(pod))
+        .map(|volume| format!("volume name {} is taken; rename it", volume.name))
+}
+
+/// An earlier pass has left something in the pod, so volumes of these names are its own.
+pub(super) fn has_been_here(pod: &Pod<'_>) -> bool {
+    let is_wrapped = |main: &Container<'_>| main.command.first().is_some_and(|word| *word == REAPER);
+    pod.spec.init_containers.iter().any(|c| is_installer(c) || gate::is_gate(c))
+        || pod.spec.containers.iter().any(is_wrapped)
 }
 
 /// At, above or below the folders Curfew mounts.

@@ -42,9 +42,8 @@ pub(super) fn conflict(pod: &Pod<'_>) -> Option<String> {
     if spec.containers.iter().any(|c| c.name == GATE) || spec.init_containers.iter().any(in_the_way) {
         return Some(format!("container name {GATE} is taken; rename it"));
     }
-    let ours = spec.init_containers.iter().any(|c| is_gate(c) || deliver::is_installer(c));
     let mut volumes = spec.volumes.iter();
-    let taken = !ours && volumes.any(|volume| volume.name == deliver::TOKEN_VOLUME);
+    let taken = !deliver::has_been_here(pod) && volumes.any(|volume| volume.name == deliver::TOKEN_VOLUME);
     taken.then(|| format!("volume name {} is taken; rename it", deliver::TOKEN_VOLUME))
 }
 
