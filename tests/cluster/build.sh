@@ -25,6 +25,14 @@ need_free() {
   [ "$free" -ge "$needed" ] || die "$folder has $free GB free and $why needs $needed; make room or set CURFEW_CACHE"
 }
 
+# With less than 1 % free the kubelet taints its node (node.sh) and no pod starts, which would only show much later.
+need_room_for_pods() {
+  local size
+  mkdir -p "$STATE"
+  size=$(df -Pk "$STATE" | awk 'NR == 2 { print int($2 / 1048576) }')
+  need_free "$STATE" $((size / 50 + 2)) "a node that takes pods and their images"
+}
+
 build_all() {
   local kubernetes containerd
   # shellcheck disable=SC2086  # lists of words

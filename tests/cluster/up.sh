@@ -50,6 +50,8 @@ build_all
 [ "$(stat -f -c %T "$CACHE")" != overlayfs ] ||
   die "$CACHE lies on overlayfs, where containerd can't stack its images; set CURFEW_CACHE to a folder on a disk"
 
+need_room_for_pods
+
 begin=$SECONDS
 # The API server's tokens lie in it.
 mkdir -m 700 "$RUN"
