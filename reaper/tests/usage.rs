@@ -113,3 +113,18 @@ fn install_says_what_went_wrong() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("/no/such/place") && said.lines().count() == 1, "{said}");
 }
+
+#[test]
+fn the_no_op_succeeds_silently_whatever_it_is_called_and_told() {
+    let here = directory();
+    let no_op = support::no_op();
+    for name in ["sh", "pilot-agent", "curfew-reaper"] {
+        let copy = here.path().join(name);
+        fs::copy(&no_op, &copy).expect("copy");
+        for arguments in [&[][..], &["--help"], &["-c", "exit 3"], &["await", "--", "false"]] {
+            let mut words: Vec<_> = support::runner().into_iter().chain([copy.clone().into()]).collect();
+            let output = Command::new(words.remove(0)).args(words).args(arguments).output().expect("run");
+            assert_eq!((output.status.code(), output.stdout.len(), output.stderr.len()), (Some(0), 0, 0));
+        }
+    }
+}

@@ -48,6 +48,14 @@ pub fn binary() -> PathBuf {
     env::var_os("CURFEW_REAPER").map_or_else(|| env!("CARGO_BIN_EXE_curfew-reaper").into(), PathBuf::from)
 }
 
+/// The program that does nothing; cargo puts both into one directory.
+pub fn no_op() -> PathBuf {
+    env::var_os("CURFEW_REAPER").map_or_else(
+        || env!("CARGO_BIN_EXE_curfew-noop").into(),
+        |reaper| PathBuf::from(reaper).with_file_name("curfew-noop"),
+    )
+}
+
 pub fn runner() -> Option<OsString> {
     env::var_os("CURFEW_REAPER_RUNNER").filter(|runner| !runner.is_empty())
 }
