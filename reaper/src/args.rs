@@ -1,6 +1,9 @@
 //! The command line.
 
+mod reap;
+
 use std::{
+    env,
     ffi::{CString, OsString},
     fmt::Display,
     io::{self, Write},
@@ -12,7 +15,15 @@ use std::{
 
 use lexopt::{Arg, Parser, ValueExt};
 
-use crate::{duration, endpoint::Endpoint, kill_rule::ExitCodes, message::Message, tombstones};
+pub(crate) use self::reap::Reap;
+use crate::{
+    duration,
+    endpoint::Endpoint,
+    kill_rule::ExitCodes,
+    linkerd_await,
+    message::{self, Message},
+    tombstones::{Mains, Tombstones},
+};
 
 const USAGE: &str = "\
 curfew-reaper await [--ready URL]... [--shutdown-first URL]... [--shutdown URL]... [--timeout D]
@@ -26,10 +37,15 @@ curfew-reaper await [--ready URL]... [--shutdown-first URL]... [--shutdown URL].
     go to --message while that file is empty.
     Exit code: COMMAND's own; 128+n after signal n; 126 not executable; 127 not found; 69 proxy never ready;
     64 wrong usage.
+curfew-reaper reap --done FILE --uid UID [--tombstones DIR --mains N] [--shutdown-first URL]... [--shutdown URL]...
+                   [--message FILE]
+    Waits until FILE holds UID or all N containers have left their tombstones, then quits the sidecars in the same way.
+    Exit code: 0, whatever happens; 64 wrong usage.
 curfew-reaper install DIR
     Copies this program to DIR/curfew-reaper.
 curfew-reaper version
 curfew-reaper help
+Called linkerd-await it takes that program's flags: linkerd-await --help.
 ";
 
 /// EX_USAGE of sysexits(3).
@@ -38,11 +54,13 @@ const WRONG_USAGE: u8 = 64;
 /// What the command line asks for.
 pub(crate) enum Order {
     Await(Box<Await>),
+    Reap(Box<Reap>),
     Install(PathBuf),
     Say(String),
 }
 
 /// Everything `await` can be told.
+#[derive(Default)]
 pub(crate) struct Await {
     pub(crate) ready: Vec<Endpoint>,
     pub(crate) shutdown_first: Vec<Endpoint>,
@@ -50,21 +68,25 @@ pub(crate) struct Await {
     pub(crate) timeout: Duration,
     pub(crate) on_timeout: OnTimeout,
     pub(crate) quit_on: ExitCodes,
-    pub(crate) tombstones: Option<tombstones::Tombstones>,
+    pub(crate) tombstones: Option<Tombstones>,
+    /// A sidecar that refuses is none, instead of one that is not up yet.
+    pub(crate) sidecars_are_optional: bool,
     pub(crate) message: Option<PathBuf>,
     /// Empty for the gate.
     pub(crate) command: Vec<CString>,
 }
 
 /// What to do when a proxy is not ready in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum OnTimeout {
+    #[default]
     Fail,
     Run,
 }
 
 /// A command line that cannot be read.
 pub(crate) struct WrongUsage {
+    name: &'static str,
     reason: String,
     /// The streams are the command's, so the reason goes to the message, if there is one.
     quiet: bool,
@@ -76,9 +98,9 @@ pub(crate) struct WrongUsage {
 impl WrongUsage {
     /// Says why, where that is allowed; the exit code.
     pub(crate) fn report(self) -> u8 {
-        let Self { reason, quiet, message } = self;
+        let Self { name, reason, quiet, message } = self;
         if !quiet {
-            let _ = writeln!(io::stderr(), "curfew-reaper: {reason}; see curfew-reaper help");
+            let _ = writeln!(io::stderr(), "{name}: {reason}; see {name} --help");
         }
         let mut message = Message::new(message);
         message.note(reason);
@@ -90,35 +112,37 @@ impl WrongUsage {
 /// Reads the command line, the program's name in front.
 pub(crate) fn read(args: impl Iterator<Item = OsString>) -> Result<Order, WrongUsage> {
     let args: Vec<OsString> = args.collect();
+    if linkerd_await::is_named(args.first()) {
+        let order = linkerd_await::read(Parser::from_args(args.iter().skip(1)), |name| env::var_os(name));
+        let wrong = |reason| WrongUsage {
+            name: linkerd_await::NAME,
+            reason,
+            quiet: false,
+            message: message::termination_log(),
+        };
+        return order.map_err(wrong);
+    }
     let subcommand = args.get(1).and_then(|word| word.to_str()).unwrap_or_default();
     let parser = Parser::from_args(args.iter().skip(2));
     let result = match subcommand {
         "await" => read_await(parser).map(|order| Order::Await(Box::new(order))),
+        "reap" => reap::read(parser).map(|order| Order::Reap(Box::new(order))),
         "install" => read_directory(parser).map(Order::Install),
         "version" => Ok(Order::Say(format!("curfew-reaper {}\n", env!("CARGO_PKG_VERSION")))),
-        "help" => Ok(Order::Say(USAGE.to_owned())),
-        _ => Err("expected await, install, version or help".to_owned()),
+        "help" | "--help" | "-h" => Ok(Order::Say(USAGE.to_owned())),
+        _ => Err("expected await, reap, install, version or help".to_owned()),
     };
     let quiet = subcommand == "await";
     result.map_err(|reason| WrongUsage {
+        name: "curfew-reaper",
         reason,
         quiet,
-        message: quiet.then(|| find_message(&args)).flatten(),
+        message: ["await", "reap"].contains(&subcommand).then(|| find_message(&args)).flatten(),
     })
 }
 
 fn read_await(mut parser: Parser) -> Result<Await, String> {
-    let mut order = Await {
-        ready: Vec::new(),
-        shutdown_first: Vec::new(),
-        shutdown: Vec::new(),
-        timeout: Duration::from_secs(60),
-        on_timeout: OnTimeout::Fail,
-        quit_on: ExitCodes::ALL,
-        tombstones: None,
-        message: None,
-        command: Vec::new(),
-    };
+    let mut order = Await { timeout: Duration::from_secs(60), ..Await::default() };
     let (mut directory, mut mains, mut name) = (None, None, None);
     loop {
         // lexopt tells nobody whether it has passed a `--`, and only what stands behind one is the command.
@@ -168,7 +192,7 @@ fn read_tombstones(
     directory: Option<PathBuf>,
     mains: Option<usize>,
     name: Option<String>,
-) -> Result<Option<tombstones::Tombstones>, String> {
+) -> Result<Option<Tombstones>, String> {
     match (directory, mains, name) {
         (None, None, None) => Ok(None),
         (Some(_), Some(0), Some(_)) => Err("--mains counts this one too, so it is 1 at least".to_owned()),
@@ -176,7 +200,7 @@ fn read_tombstones(
             if name.is_empty() || name.contains('/') {
                 return Err(format!("--name {name:?} cannot name a tombstone"));
             }
-            Ok(Some(tombstones::Tombstones { directory, mains, name }))
+            Ok(Some(Tombstones { mains: Mains::new(directory, mains), name }))
         }
         _ => Err("--tombstones, --mains and --name go together".to_owned()),
     }
@@ -216,7 +240,8 @@ fn find_message(args: &[OsString]) -> Option<PathBuf> {
     None
 }
 
-fn text(error: lexopt::Error) -> String {
+/// For people.
+pub(crate) fn text(error: lexopt::Error) -> String {
     error.to_string()
 }
 

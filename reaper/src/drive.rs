@@ -84,6 +84,6 @@ fn wait<T: Task>(signals: &Signals, tasks: &[T], deadline: Instant) {
     let _ = poll(&mut fds, Some(&timespec(timeout)));
 }
 
-fn timespec(duration: Duration) -> Timespec {
+pub(crate) fn timespec(duration: Duration) -> Timespec {
     Timespec { tv_sec: duration.as_secs().cast_signed(), tv_nsec: duration.subsec_nanos().into() }
 }

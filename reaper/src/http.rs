@@ -23,8 +23,8 @@ pub(crate) enum Outcome {
     Listening,
     /// An HTTP answer.
     Answered(Answer),
-    /// Anything else: what happened, and whether the connection had been made.
-    Failed { what: String, connected: bool },
+    /// Anything else: what happened.
+    Failed(String),
 }
 
 /// The part of an answer that counts.
@@ -53,13 +53,13 @@ impl Exchange {
         let family = if to.address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)
-            .map_err(|error| failed("no socket", error, false))?;
+            .map_err(|error| failed("no socket", error))?;
         match rustix::net::connect(&socket, &to.address) {
             Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => {
                 Ok(Self { socket, request, sent: 0, connected: false, answer: Vec::new(), deadline })
             }
             Err(Errno::CONNREFUSED) => Err(Outcome::Refused),
-            Err(error) => Err(failed("no connection", error, false)),
+            Err(error) => Err(failed("no connection", error)),
         }
     }
 
@@ -67,6 +67,11 @@ impl Exchange {
     pub(crate) fn interest(&self) -> PollFd<'_> {
         let sending = !self.connected || self.sent < self.request.len();
         PollFd::new(&self.socket, if sending { PollFlags::OUT } else { PollFlags::IN })
+    }
+
+    /// Whether somebody has taken the connection.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected
     }
 
     /// When it is given up.
@@ -93,7 +98,7 @@ impl Exchange {
                 Err(Errno::CONNREFUSED) => return Some(Outcome::Refused),
                 // It may have answered before it stopped listening to us.
                 Err(Errno::PIPE | Errno::CONNRESET) if self.connected => break,
-                Err(error) => return Some(failed("no connection", error, self.connected)),
+                Err(error) => return Some(failed("no connection", error)),
             }
         }
         self.request.is_empty().then_some(Outcome::Listening)
@@ -131,7 +136,7 @@ impl Exchange {
             (true, true) if Instant::now() >= self.deadline => "gave no answer in time",
             (true, true) => "hung up without an answer",
         };
-        Outcome::Failed { what: what.to_owned(), connected: self.connected }
+        Outcome::Failed(what.to_owned())
     }
 }
 
@@ -145,13 +150,13 @@ impl Outcome {
             Self::Listening => "is open".to_owned(),
             Self::Answered(answer) if answer.said.is_empty() => format!("answered {}", answer.status),
             Self::Answered(answer) => format!("answered {} \"{}\"", answer.status, answer.said),
-            Self::Failed { what, .. } => what.clone(),
+            Self::Failed(what) => what.clone(),
         }
     }
 }
 
-fn failed(what: &str, error: Errno, connected: bool) -> Outcome {
-    Outcome::Failed { what: format!("{what}: {error}"), connected }
+fn failed(what: &str, error: Errno) -> Outcome {
+    Outcome::Failed(format!("{what}: {error}"))
 }
 
 fn head_and_body(answer: &[u8]) -> Option<(&str, &[u8])> {

@@ -4,15 +4,13 @@ use std::{
     fs,
     io::{self, Write},
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
+    path::Path,
     process,
 };
 
-use crate::message::Message;
+use crate::message::{self, Message};
 
 const NAME: &str = "curfew-reaper";
-/// The default of `terminationMessagePath`.
-const TERMINATION_LOG: &str = "/dev/termination-log";
 
 /// Copies this program into `directory`; the exit code.
 ///
@@ -22,11 +20,9 @@ pub(crate) fn install(directory: &Path) -> u8 {
     let Err(error) = copy_into(directory) else { return 0 };
     let remark = format!("cannot install into {}: {error}", directory.display());
     let _ = writeln!(io::stderr(), "{NAME}: {remark}");
-    if Path::new(TERMINATION_LOG).exists() {
-        let mut message = Message::new(Some(PathBuf::from(TERMINATION_LOG)));
-        message.note(remark);
-        message.write();
-    }
+    let mut message = Message::new(message::termination_log());
+    message.note(remark);
+    message.write();
     1
 }
 

@@ -12,6 +12,12 @@ pub(crate) struct NotExitCodes;
 
 // === impl ExitCodes ===
 
+impl Default for ExitCodes {
+    fn default() -> Self {
+        Self::ALL
+    }
+}
+
 impl ExitCodes {
     /// Every code: a container that never runs again, however it ended.
     pub(crate) const ALL: Self = Self([u64::MAX; 4]);

@@ -9,6 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::fs::{Access, access};
+
 /// The kubelet keeps 4096 bytes of all containers' messages together at worst; a line needs no more than this.
 const LONGEST: usize = 1024;
 
@@ -40,6 +42,13 @@ impl Message {
             append_if_empty(file, &self.remarks);
         }
     }
+}
+
+/// Where a container that was told of no other place leaves its message, if there is such a place.
+pub(crate) fn termination_log() -> Option<PathBuf> {
+    // The default of `terminationMessagePath`.
+    let file = Path::new("/dev/termination-log");
+    access(file, Access::EXISTS).is_ok().then(|| file.to_owned())
 }
 
 /// Keeps panics off both streams; with a file, where it happened is left there.

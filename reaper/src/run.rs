@@ -1,6 +1,6 @@
 //! `await`: wait for the proxies, run the command, quit the proxies.
 
-use std::{ffi::CString, io, time::Duration};
+use std::{ffi::CString, io};
 
 use crate::{
     args::{Await, OnTimeout},
@@ -20,16 +20,24 @@ const NEVER_READY: u8 = 69;
 /// What a shell says when a command cannot be started.
 const CANNOT_START: u8 = 126;
 
-/// Those of wave one carry no traffic, so nothing drains and nothing has to be waited for.
-const WAVE_ONE: Duration = Duration::from_secs(2);
-const WAVE_TWO: Duration = Duration::from_secs(10);
-
 /// Does what `order` says; the exit code.
 pub(crate) fn run(order: Await) -> u8 {
-    let Await { ready, shutdown_first, shutdown, timeout, on_timeout, quit_on, tombstones, message, command } =
-        order;
+    let Await {
+        ready,
+        shutdown_first,
+        shutdown,
+        timeout,
+        on_timeout,
+        quit_on,
+        tombstones,
+        sidecars_are_optional,
+        message,
+        command,
+    } = order;
     message::silence_panics(message.clone());
     let mut message = Message::new(message);
+    let sidecar = if sidecars_are_optional { Sidecar::optional } else { Sidecar::new };
+    let waves = [shutdown_first, shutdown].map(|wave| wave.into_iter().map(sidecar).collect());
     let signals = match Signals::take_over() {
         Ok(signals) => signals,
         Err(error) => {
@@ -38,7 +46,7 @@ pub(crate) fn run(order: Await) -> u8 {
             return CANNOT_START;
         }
     };
-    let mut farewell = Farewell::new([shutdown_first, shutdown], quit_on, tombstones, &mut message);
+    let mut farewell = Farewell::new(waves, quit_on, tombstones, &mut message);
 
     match ready::wait(&signals, &ready, timeout) {
         Verdict::Ready => farewell.look(&ready),
@@ -50,7 +58,7 @@ pub(crate) fn run(order: Await) -> u8 {
             let then = if fails { "nothing was started" } else { "going on without" };
             message.note(format_args!("not ready after {timeout:?}, {then}: {said}"));
             if fails {
-                return farewell.bid(&signals, NEVER_READY, Effort::Within(WAVE_TWO), message);
+                return farewell.bid(&signals, NEVER_READY, Effort::Bounded, message);
             }
         }
     }
@@ -75,7 +83,7 @@ pub(crate) fn run(order: Await) -> u8 {
             code
         }
     };
-    farewell.bid(&signals, code, Effort::Within(WAVE_TWO), message)
+    farewell.bid(&signals, code, Effort::Bounded, message)
 }
 
 /// Nothing is left to do afterwards, so no process is kept for it. Returns only if that fails.
@@ -111,7 +119,7 @@ struct Farewell {
 
 impl Farewell {
     fn new(
-        waves: [Vec<Endpoint>; 2],
+        waves: [Vec<Sidecar>; 2],
         quit_on: ExitCodes,
         tombstones: Option<Tombstones>,
         message: &mut Message,
@@ -119,7 +127,7 @@ impl Farewell {
         if let Some(Err(error)) = tombstones.as_ref().map(Tombstones::clear) {
             message.note(format_args!("cannot clear this container's tombstone: {error}"));
         }
-        Self { waves: waves.map(|wave| wave.into_iter().map(Sidecar::new).collect()), quit_on, tombstones }
+        Self { waves, quit_on, tombstones }
     }
 
     /// Sees who is up, now that all of `ready` have answered. A sidecar without a ready URL may come later.
@@ -153,18 +161,10 @@ impl Farewell {
     }
 
     fn quit(&self, signals: &Signals, effort: Effort, message: &mut Message) {
-        let [first, second] = &self.waves;
-        let first_effort = if effort == Effort::Once { effort } else { Effort::Within(WAVE_ONE) };
-        let mut all_gone = !(first.is_empty() && second.is_empty());
-        for (sidecars, effort) in [(first, first_effort), (second, effort)] {
-            match quit::wave(signals, sidecars, effort, message) {
-                Wave::Gone => {}
-                Wave::Left => all_gone = false,
-                Wave::Interrupted => return,
-            }
-        }
+        let gone = quit::waves(signals, &self.waves, effort, &|| false, message) == Wave::Gone;
+        let asked = self.waves.iter().any(|wave| !wave.is_empty());
         // Only if they are: who finds the marker does not ask them again.
-        if let (true, Some(tombstones)) = (all_gone, &self.tombstones)
+        if let (true, Some(tombstones)) = (gone && asked, &self.tombstones)
             && let Err(error) = tombstones.mark()
         {
             message.note(format_args!("cannot leave the marker `quit`: {error}"));

@@ -203,7 +203,28 @@ fn the_wrapper_is_one_thread_and_small() {
     let urls = ["--ready", &proxy.ready_url(), "--shutdown", &proxy.shutdown_url()];
     let running = Wrapper::new(Place::Plain).args(urls).shell("echo up; exec sleep 60").start();
     running.says("up\n");
-    let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).expect("its status");
+    is_one_thread_and_small(running.pid());
+    running.signal(15);
+    assert_eq!(running.finish().code, 143);
+}
+
+#[test]
+fn the_reaper_is_one_thread_and_small() {
+    if !support::is_static() || support::runner().is_some() {
+        return; // only what is shipped counts
+    }
+    let proxy = StandIn::linkerd([127, 0, 0, 1]).any_port().start().expect("a stand-in");
+    let pod = support::pod::Pod::new();
+    let urls = ["--shutdown-first", &proxy.shutdown_url(), "--shutdown", &proxy.shutdown_url()];
+    let running = pod.reaper_beside(Place::Plain, 2).args(urls).start();
+    support::sleeps_for_good(&running);
+    is_one_thread_and_small(running.pid());
+    running.signal(15);
+    assert_eq!(running.finish().code, 0);
+}
+
+fn is_one_thread_and_small(pid: u32) {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
     let field = |name: &str| {
         let value = status.lines().find_map(|line| line.strip_prefix(name)).expect(name);
         value
@@ -215,8 +236,6 @@ fn the_wrapper_is_one_thread_and_small() {
     };
     assert_eq!(field("Threads"), 1);
     assert!(field("VmRSS") <= 512, "{} kB", field("VmRSS"));
-    running.signal(15);
-    assert_eq!(running.finish().code, 143);
 }
 
 #[test]

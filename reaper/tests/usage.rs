@@ -82,10 +82,44 @@ fn the_other_subcommands_speak() {
     );
     let help = plainly(&["help"]);
     assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains("--shutdown-first"));
-    for arguments in [&[][..], &["reap"], &["--help"], &["install"], &["install", "/a", "/b"]] {
+    for arguments in [&[][..], &["reap"], &["--bogus"], &["install"], &["install", "/a", "/b"]] {
         let output = plainly(arguments);
         assert_eq!(output.status.code(), Some(64), "{arguments:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_of_the_reaper_is_64_and_said_in_both_places() {
+    let (done, uid) = ("--done=/no/such/place/done", "--uid=a");
+    for (arguments, reason) in [
+        (&[][..], "--done and --uid are needed"),
+        (&[done], "--done and --uid are needed"),
+        (&[uid], "--done and --uid are needed"),
+        (&[done, "--uid="], "--uid is empty"),
+        (&[done, "--uid= "], "--uid is empty"),
+        (&[done, uid, "--shutdown", "http://10.0.0.1/"], "--shutdown http://10.0.0.1/: only 127.0.0.0/8"),
+        (
+            &[done, uid, "--shutdown-first", "http://proxy/"],
+            "--shutdown-first http://proxy/: only 127.0.0.0/8",
+        ),
+        (&[done, uid, "--tombstones", "/tmp"], "go together"),
+        (&[done, uid, "--mains", "1"], "go together"),
+        (&[done, uid, "--tombstones", "/tmp", "--mains", "0"], "--mains 0"),
+        (&[done, uid, "--tombstones", "/tmp", "--mains", "-1"], "--mains -1"),
+        (&[done, uid, "--bogus"], "unknown flag --bogus"),
+        (&[done, uid, "--", "true"], "true"),
+    ] {
+        let message = MessageFile::empty();
+        let mut words = vec!["reap", "--message"];
+        let file = message.path();
+        words.push(&file);
+        words.extend(arguments);
+        let output = plainly(&words);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(64), 0), "{arguments:?}");
+        assert!(said.starts_with("curfew-reaper: ") && said.contains(reason), "{arguments:?}: {said}");
+        assert!(message.line().contains(reason), "{arguments:?}: {}", message.line());
     }
 }
 

@@ -3,7 +3,11 @@
 //! `CURFEW_REAPER` names another binary than the one cargo built, `CURFEW_REAPER_RUNNER` what has to run it
 //! (`qemu-aarch64-static`).
 #![allow(dead_code, reason = "no test file needs all of it")]
-#![allow(unreachable_pub, reason = "every test file is a crate of its own")]
+#![allow(unreachable_pub, unused_imports, reason = "every test file is a crate of its own")]
+
+mod message_file;
+pub mod pod;
+mod process;
 
 use std::{
     env,
@@ -16,10 +20,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use message_file::MessageFile;
+pub use process::{bits, children, kill, sleeps_for_good, status_bits};
 use tempfile::{NamedTempFile, TempDir};
 
 /// More than anything here takes on a machine that is busy with something else.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long it may take to leave when it is told to, which is a second; an emulated one is slower.
+pub fn at_once() -> Duration {
+    Duration::from_secs(if runner().is_some() { 4 } else { 1 })
+}
 
 /// Makes two tests of one: the wrapper as any process, and as PID 1.
 #[macro_export]
@@ -81,6 +92,7 @@ type Adjustment = Box<dyn FnOnce(&mut Command)>;
 /// A run of the wrapper that is being put together.
 pub struct Wrapper {
     place: Place,
+    program: PathBuf,
     prefix: Vec<OsString>,
     arguments: Vec<OsString>,
     adjust: Vec<Adjustment>,
@@ -95,7 +107,20 @@ impl Wrapper {
 
     /// The bare program.
     pub fn raw(place: Place) -> Self {
-        Self { place, prefix: Vec::new(), arguments: Vec::new(), adjust: Vec::new(), leads_group: true }
+        Self {
+            place,
+            program: binary(),
+            prefix: Vec::new(),
+            arguments: Vec::new(),
+            adjust: Vec::new(),
+            leads_group: true,
+        }
+    }
+
+    /// Under another name.
+    pub fn called(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = program.into();
+        self
     }
 
     pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
@@ -145,7 +170,9 @@ impl Wrapper {
             }
             words.push("--".into());
         }
-        words.extend(self.prefix.into_iter().chain(program()).chain(self.arguments));
+        words.extend(
+            self.prefix.into_iter().chain(runner()).chain([self.program.into()]).chain(self.arguments),
+        );
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).stdin(Stdio::null());
         command.stdout(stdout.reopen().expect("open")).stderr(stderr.reopen().expect("open"));
@@ -253,29 +280,6 @@ impl Drop for Running {
     }
 }
 
-/// Sends a signal by number; rustix and the standard library know no real-time ones.
-pub fn kill(pid: u32, number: i32) {
-    let status =
-        Command::new("kill").args([format!("-{number}"), pid.to_string()]).status().expect("run kill");
-    assert!(status.success(), "kill -{number} {pid}");
-}
-
-/// Direct children, zombies included.
-pub fn children(pid: u32) -> Vec<u32> {
-    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    list.split_whitespace().filter_map(|child| child.parse().ok()).collect()
-}
-
-/// A field of `/proc/PID/status` that is a number in base 16.
-pub fn status_bits(pid: u32, field: &str) -> Option<u64> {
-    bits(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, field)
-}
-
-pub fn bits(status: &str, field: &str) -> Option<u64> {
-    let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
-    u64::from_str_radix(value.trim(), 16).ok()
-}
-
 /// Waits for a condition.
 pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
@@ -290,33 +294,4 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
 
 pub fn directory() -> TempDir {
     tempfile::tempdir().expect("a temporary directory")
-}
-
-/// A file for `--message`, empty as the kubelet makes it.
-pub struct MessageFile(NamedTempFile);
-
-impl MessageFile {
-    pub fn empty() -> Self {
-        Self(NamedTempFile::new().expect("a temporary file"))
-    }
-
-    pub fn args(&self) -> [OsString; 2] {
-        ["--message".into(), self.0.path().into()]
-    }
-
-    pub fn path(&self) -> String {
-        self.0.path().display().to_string()
-    }
-
-    pub fn read(&self) -> String {
-        fs::read_to_string(self.0.path()).expect("read the message")
-    }
-
-    /// The one line in it.
-    pub fn line(&self) -> String {
-        let text = self.read();
-        assert!(text.starts_with("curfew-reaper: ") && text.ends_with('\n'), "{text:?}");
-        assert_eq!(text.lines().count(), 1, "{text:?}");
-        text
-    }
 }

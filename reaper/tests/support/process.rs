@@ -1,0 +1,38 @@
+//! Processes, seen from outside.
+
+use std::{fs, process::Command};
+
+use super::{Running, eventually};
+
+/// Sends a signal by number; rustix and the standard library know no real-time ones.
+pub fn kill(pid: u32, number: i32) {
+    let status =
+        Command::new("kill").args([format!("-{number}"), pid.to_string()]).status().expect("run kill");
+    assert!(status.success(), "kill -{number} {pid}");
+}
+
+/// Direct children, zombies included.
+pub fn children(pid: u32) -> Vec<u32> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_whitespace().filter_map(|child| child.parse().ok()).collect()
+}
+
+/// A field of `/proc/PID/status` that is a number in base 16.
+pub fn status_bits(pid: u32, field: &str) -> Option<u64> {
+    bits(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, field)
+}
+
+pub fn bits(status: &str, field: &str) -> Option<u64> {
+    let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    u64::from_str_radix(value.trim(), 16).ok()
+}
+
+/// Waits until the reaper sleeps with nothing due, so all it is told to watch is watched and every sidecar was seen up.
+pub fn sleeps_for_good(running: &Running) {
+    let pid = running.pid();
+    eventually("it sleeps without a timeout", || {
+        // The system call's number and its arguments: ppoll's third is the timeout.
+        let call = fs::read_to_string(format!("/proc/{pid}/syscall")).ok()?;
+        (call.split_whitespace().nth(3)? == "0x0").then_some(())
+    });
+}
