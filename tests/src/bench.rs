@@ -3,8 +3,10 @@
 mod after_ready;
 mod around;
 mod proc;
+mod waiting;
 mod weight;
 
 pub use after_ready::{Start, Waited, starts_after_ready};
 pub use around::{Around, Variant, around_true};
+pub use waiting::{Idle, idle};
 pub use weight::{Weight, weigh};

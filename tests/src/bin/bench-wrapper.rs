@@ -1,12 +1,16 @@
 //! Measures the wrapper (`curfew-reaper await`) and writes what it found.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports to its user")]
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::Parser;
 use curfew_tests::{
-    bench::{Around, Variant, Waited, Weight, around_true, starts_after_ready, weigh},
+    bench::{Around, Idle, Variant, Waited, Weight, around_true, idle, starts_after_ready, weigh},
     report::{Goal, Section, Table},
     stats::millis,
 };
@@ -21,6 +25,8 @@ const MAX_OVER_TINI: Duration = Duration::from_micros(300);
 const MAX_START: Duration = Duration::from_millis(10);
 /// Of one core, while waiting.
 const MAX_CPU: f64 = 0.01;
+/// How long wrapper and reaper are watched while they wait.
+const WAIT: Duration = Duration::from_secs(30);
 /// When the awaited proxies get ready.
 const READY_AFTER: [Duration; 4] =
     [Duration::from_millis(300), Duration::from_secs(3), Duration::from_secs(10), Duration::from_secs(25)];
@@ -40,12 +46,15 @@ struct Args {
     /// Wrappers that wait at the same time, for each readiness.
     #[arg(long, default_value_t = 8)]
     parallel: usize,
-    /// Markdown file to write the section `bench:wrapper` into.
+    /// Markdown file to write the sections `bench:wrapper` and `bench:waiting` into.
     #[arg(long)]
     out: Option<PathBuf>,
     /// What the report names as the command behind the figures.
     #[arg(long, default_value = "make bench")]
     command: String,
+    /// Measure only what wrapper and reaper take while they wait.
+    #[arg(long)]
+    waiting: bool,
     /// Exit 1 when a goal is missed.
     #[arg(long)]
     check: bool,
@@ -64,7 +73,14 @@ fn main() -> ExitCode {
 
 /// False when a goal was missed and `--check` asked for it.
 fn run(args: &Args) -> anyhow::Result<bool> {
-    let Args { reaper, tini, rounds, parallel, out, command, check } = args;
+    let Args { reaper, tini, rounds, parallel, out, command, waiting, check } = args;
+    let mut waits = Section::new("waiting", "Waiting", command);
+    at_rest(&mut waits, &idle(reaper, WAIT).context("while waiting")?);
+    let mut missed = conclude(&waits, out.as_deref())?;
+    if *waiting {
+        return Ok(missed == 0 || !check);
+    }
+
     let mut section = Section::new("wrapper", "Wrapper", command);
 
     let mut variants = vec![Variant::Direct];
@@ -79,12 +95,17 @@ fn run(args: &Args) -> anyhow::Result<bool> {
 
     weight(&mut section, weigh(reaper).context("weighing")?);
 
+    missed += conclude(&section, out.as_deref())?;
+    Ok(missed == 0 || !check)
+}
+
+/// Prints and writes a section; how many goals were missed.
+fn conclude(section: &Section, out: Option<&Path>) -> anyhow::Result<usize> {
     println!("{}", section.markdown());
     if let Some(path) = out {
         section.write_into(path).with_context(|| path.display().to_string())?;
     }
-    let missed = section.missed().inspect(|goal| eprintln!("{goal}")).count();
-    Ok(missed == 0 || !check)
+    Ok(section.missed().inspect(|goal| eprintln!("{goal}")).count())
 }
 
 fn around(section: &mut Section, results: &[Around]) {
@@ -137,6 +158,24 @@ fn starts(section: &mut Section, results: &[Waited], parallel: usize) {
     let busiest = results.iter().map(|result| result.cpu_share).fold(0.0, f64::max);
     let busy = format!("{:.2} %", busiest * 100.0);
     section.goal(Goal::new("processor while waiting", "< 1 % of a core", busy, busiest < MAX_CPU));
+}
+
+fn at_rest(section: &mut Section, results: &[Idle; 2]) {
+    section.text(format!(
+        "`await` while its command runs and `reap` while a main does, side by side for {} s, with nothing to do.",
+        WAIT.as_secs()
+    ));
+    let mut table = Table::new(&["what", "VmRSS", "RssAnon", "processor until it waits", "while it waits"]);
+    for (name, Idle { rss_kb, anonymous_kb, start, waiting }) in ["await", "reap"].iter().zip(results) {
+        let [rss, anonymous] = [rss_kb, anonymous_kb].map(|size| format!("{size} kB"));
+        table.row([(*name).to_owned(), rss, anonymous, millis(*start), millis(*waiting)]);
+    }
+    section.table(&table);
+    let [_, reap] = results;
+    let rss = format!("{} kB", reap.rss_kb);
+    section.goal(Goal::new("memory of the reaper", "≤ 512 kB", rss, reap.rss_kb <= MAX_RSS_KB));
+    let busy = millis(reap.waiting);
+    section.goal(Goal::new("processor of the reaper while it waits", "none", busy, reap.waiting.is_zero()));
 }
 
 fn weight(section: &mut Section, Weight { file, rss_kb, anonymous_kb }: Weight) {
