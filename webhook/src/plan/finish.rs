@@ -4,37 +4,49 @@ use std::fmt;
 
 use crate::pod::{Container, RestartRule};
 
-/// The exit codes (0–255) after which a container does not run again.
+/// Codes a process can end with.
+const CODES: usize = 256;
+/// How many of them a word holds.
+const BITS: usize = u64::BITS as usize;
+/// What stands for a code beyond them: a runtime may tell of others (Windows has 32 bits), none of which is a success.
+const BEYOND: usize = CODES - 1;
+
+/// The exit codes (0–255) after which a container does not run again, a bit each: the watch holds one set for every
+/// main it follows.
 #[derive(Clone, Copy, Eq, PartialEq)]
-pub struct ExitCodes([bool; 256]);
+pub struct ExitCodes([u64; CODES / BITS]);
 
 impl ExitCodes {
     /// Under a pod's restart policy, which a container's own replaces, and its rules (Kubernetes ≥ 1.35).
     pub fn finishing(pod_policy: &str, container: &Container<'_>) -> Self {
         let mut codes = match container.restart_policy.as_deref().unwrap_or(pod_policy) {
-            "Never" => [true; 256],
-            "OnFailure" => {
-                let mut codes = [false; 256];
-                codes[0] = true;
-                codes
-            }
-            _ => [false; 256],
+            "Never" => [u64::MAX; CODES / BITS],
+            "OnFailure" => [1, 0, 0, 0],
+            _ => [0; CODES / BITS],
         };
         // Whatever a rule's action is, the ones that exist restart the container.
-        for (code, finishes) in (0..).zip(&mut codes) {
-            *finishes &= !container.restart_policy_rules.iter().any(|rule| covers(rule, code));
+        for rule in &container.restart_policy_rules {
+            for code in (0..CODES).filter(|code| covers(rule, *code as i64)) {
+                codes[code / BITS] &= !(1 << (code % BITS));
+            }
         }
         Self(codes)
     }
 
-    /// No exit code finishes it: it never ends.
-    pub fn is_empty(&self) -> bool {
-        !self.0.contains(&true)
+    /// Whether the container is finished with this exit code, as `state.terminated.exitCode` tells it.
+    pub fn contains(&self, code: i32) -> bool {
+        let code = usize::try_from(code).unwrap_or(BEYOND).min(BEYOND);
+        self.0[code / BITS] & (1 << (code % BITS)) != 0
     }
 
-    fn ranges(&self) -> Vec<(usize, usize)> {
-        let mut ranges: Vec<(usize, usize)> = Vec::new();
-        for code in (0..self.0.len()).filter(|code| self.0[*code]) {
+    /// No exit code finishes it: it never ends.
+    pub fn is_empty(&self) -> bool {
+        self.0 == [0; CODES / BITS]
+    }
+
+    fn ranges(&self) -> Vec<(i32, i32)> {
+        let mut ranges: Vec<(i32, i32)> = Vec::new();
+        for code in (0..CODES as i32).filter(|code| self.contains(*code)) {
             match ranges.last_mut() {
                 Some((_, end)) if *end + 1 == code => *end = code,
                 _ => ranges.push((code, code)),
@@ -97,6 +109,16 @@ mod tests {
         assert_eq!(codes("Never", json!({"name": "main"})), "always");
         assert_eq!(codes("OnFailure", json!({"name": "main"})), "success");
         assert_eq!(codes("Always", json!({"name": "main"})), "");
+    }
+
+    #[test]
+    fn codes_beyond_a_byte_are_failures() {
+        let finishing = |policy| ExitCodes::finishing(policy, &Container::default());
+        let (never, on_failure) = (finishing("Never"), finishing("OnFailure"));
+        for code in [i32::MIN, -1, 256, 0xC000_0005_u32 as i32, i32::MAX] {
+            assert!(never.contains(code) && !on_failure.contains(code), "{code}");
+        }
+        assert!(on_failure.contains(0) && !on_failure.contains(1));
     }
 
     #[test]
