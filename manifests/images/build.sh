@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the images of webhook and reaper for amd64 and arm64 as OCI archives under TARGET_DIR/images.
+# Builds the images of webhook, reaper and no-op for amd64 and arm64 as OCI archives under TARGET_DIR/images.
 #
 #   build.sh TARGET_DIR
 #
@@ -7,7 +7,7 @@
 # IMAGES         where to write them, TARGET_DIR/images if not set
 # IMAGE_PREFIX   what the images' names begin with, ghcr.io/curfew-dev if not set
 #
-# Both are static programs from scratch. ring wants a C compiler for each target: zig's (from PyPI) serves both, behind
+# All are static programs from scratch. ring wants a C compiler for each target: zig's (from PyPI) serves both, behind
 # a wrapper that drops the target cc names in its own way.
 set -eu
 zig_version=0.17.0
@@ -48,15 +48,21 @@ for arch in $architectures; do
   cargo build --locked --profile reaper -p curfew-reaper --target $arch-unknown-linux-musl
 done
 
-# image NAME PROFILE: one archive of the program NAME, for all architectures.
+# image NAME PROFILE [PATH…]: one archive of the program NAME, for all architectures; at /NAME, or else at these paths.
 image() {
   name=$1 profile=$2
+  shift 2
+  paths=${*:-/$name}
   set --
   for arch in $architectures; do
     case $arch in x86_64) platform=amd64 ;; aarch64) platform=arm64 ;; *) platform=$arch ;; esac
-    set -- "$@" "linux/$platform=$target/$arch-unknown-linux-musl/$profile/$name"
+    for path in $paths; do
+      set -- "$@" "linux/$platform=$target/$arch-unknown-linux-musl/$profile/$name:$path"
+    done
   done
   python3 "$here/oci.py" "$out/$name.tar" "$prefix/$name:$version" "/$name" "$@"
 }
 image curfew release
 image curfew-reaper reaper
+# shellcheck disable=SC2046 # Paths without blanks, as a test sees to.
+image curfew-noop reaper $(grep '^/' "$here/noop-paths.txt")

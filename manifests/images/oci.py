@@ -3,7 +3,8 @@
 
     oci.py OUT.tar NAME:TAG ENTRYPOINT PLATFORM=FILE[:PATH] ...
 
-One image per platform (linux/amd64=…), from scratch, run as user 65532. The archive is an OCI layout that skopeo, ctr
+One image per platform (linux/amd64=…), from scratch, run as user 65532. A FILE given again under another PATH is one
+file under both. The archive is an OCI layout that skopeo, ctr
 and podman read; it also holds the manifest `docker load` wants, for the first platform. The same files give the same
 bytes: nothing of this machine or this moment goes in.
 """
@@ -14,6 +15,7 @@ import json
 import os
 import sys
 import tarfile
+from pathlib import PurePosixPath
 
 USER = "65532"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
@@ -27,13 +29,25 @@ def entry(name: str, size: int, mode: int) -> tarfile.TarInfo:
 
 
 def layer(files: list[tuple[str, str]]) -> bytes:
-    """The one layer: the files, at the root or in folders that exist in every runtime."""
+    """The one layer: the files, and the folders they are in."""
     out = io.BytesIO()
+    named = sorted((path.lstrip("/"), source) for source, path in files)
+    first: dict[str, str] = {}
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for source, path in sorted(files, key=lambda file: file[1]):
+        for folder in sorted({str(folder) for path, _ in named for folder in PurePosixPath(path).parents} - {"."}):
+            info = entry(folder, 0, 0o755)
+            info.type = tarfile.DIRTYPE
+            tar.addfile(info)
+        for path, source in named:
+            if source in first:
+                info = entry(path, 0, 0o755)
+                info.type, info.linkname = tarfile.LNKTYPE, first[source]
+                tar.addfile(info)
+                continue
+            first[source] = path
             with open(source, "rb") as file:
                 data = file.read()
-            tar.addfile(entry(path.lstrip("/"), len(data), 0o755), io.BytesIO(data))
+            tar.addfile(entry(path, len(data), 0o755), io.BytesIO(data))
     return out.getvalue()
 
 

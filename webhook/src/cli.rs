@@ -2,6 +2,7 @@
 
 mod inject;
 mod policy;
+mod rescue;
 mod rows;
 mod serve;
 
@@ -29,6 +30,8 @@ enum Command {
     Catalogue(rows::CatalogueArgs),
     /// Print a MutatingAdmissionPolicy that has meshes inject native sidecars, without a webhook
     Policy(policy::PolicyArgs),
+    /// Find pods that hang although their work is done, and let them go
+    Rescue(Box<rescue::RescueArgs>),
     /// Print the version
     Version,
 }
@@ -42,6 +45,7 @@ impl Args {
             Command::Inject(args) => inject::run(args),
             Command::Catalogue(args) => rows::run(&args),
             Command::Policy(args) => policy::run(&args),
+            Command::Rescue(args) => rescue::run(*args),
             Command::Version => version(),
         };
         result.unwrap_or_else(|error| {

@@ -2,7 +2,8 @@
 //!
 //! [`plan`] decides, [`patch`] writes the decision as a JSON patch against the raw object, [`admission`] and
 //! [`inject`] carry both to and from the API server and files, [`serve`] is the server around the former, [`watch`]
-//! what it knows of the cluster. [`policy`] is the little of it that needs no server.
+//! what it knows of the cluster. [`policy`] is the little of it that needs no server. [`rescue`] is for pods
+//! that hang already.
 
 pub mod admission;
 pub mod catalogue;
@@ -14,5 +15,6 @@ pub mod patch;
 pub mod plan;
 pub mod pod;
 pub mod policy;
+pub mod rescue;
 pub mod serve;
 pub mod watch;

@@ -1,0 +1,237 @@
+//! The cluster, as whoever asks may see and change it.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::Context;
+use k8s_openapi::{
+    api::core::v1::{Namespace as NamespaceObject, Pod as PodObject},
+    jiff::Timestamp,
+};
+use kube::{
+    Api, Client, Config, Resource,
+    api::{ListParams, Patch, PatchParams},
+    config::{KubeConfigOptions, Kubeconfig},
+    core::Request,
+};
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+
+use super::{Circumstances, Hanging, Verdict, judge, state::State};
+use crate::plan::{DONE_ANNOTATION, Namespace};
+
+/// Pods asked for at once.
+const PAGE: u32 = 250;
+/// What does not hang for certain is not even asked for.
+const FIELDS: &str = "status.phase=Running,spec.restartPolicy!=Always";
+
+/// An API server, and the rights of whoever asks.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+}
+
+/// Which pods are looked at.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// The namespace, all of them where absent.
+    pub namespace: Option<String>,
+    /// Their labels.
+    pub selector: Option<String>,
+    /// Their names, all of them where empty.
+    pub pods: Vec<String>,
+}
+
+/// Why the API server did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Denied {
+    /// Who asks may not.
+    #[error("needs the right to {right}: {message}")]
+    Right {
+        /// Verb and resource.
+        right: String,
+        /// The API server's own words.
+        message: String,
+    },
+    /// The object is not there, or no longer.
+    #[error("{0} is not there")]
+    Gone(String),
+    /// Anything else.
+    #[error(transparent)]
+    Else(#[from] kube::Error),
+    /// It is no pod as the Kubernetes API has them.
+    #[error("{0}: {1}")]
+    Unreadable(String, serde_json::Error),
+}
+
+/// A page of a list.
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(default)]
+    metadata: PageMetadata,
+    #[serde(borrow)]
+    items: Vec<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PageMetadata {
+    r#continue: Option<String>,
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// The cluster of a kubeconfig's context, and that context's namespace.
+    ///
+    /// # Errors
+    /// There is no such file or context, or it does not say how to connect.
+    pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> anyhow::Result<(Self, String)> {
+        let options =
+            KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+        let config = match (kubeconfig, context) {
+            (Some(path), _) => {
+                let name = || path.display().to_string();
+                let file = Kubeconfig::read_from(path).with_context(name)?;
+                Config::from_custom_kubeconfig(file, &options).await.with_context(name)?
+            }
+            (None, Some(_)) => Config::from_kubeconfig(&options).await?,
+            (None, None) => {
+                Config::infer().await.context("no cluster: set KUBECONFIG, or give --kubeconfig")?
+            }
+        };
+        let namespace = config.default_namespace.clone();
+        Ok((Self::new(Client::try_from(config)?), namespace))
+    }
+
+    /// The cluster this client talks to.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// The pods that hang. Of pods asked for by name, it is also told why the others do not.
+    ///
+    /// # Errors
+    /// A right is missing, or a pod asked for by name is not there.
+    pub async fn find(
+        &self,
+        scope: &Scope,
+        around: Circumstances<'_>,
+    ) -> Result<(Vec<Hanging>, Vec<String>), Denied> {
+        let namespaces = self.namespaces(scope.namespace.as_deref()).await;
+        let none = Namespace::default();
+        let mut found = Vec::new();
+        let mut others = Vec::new();
+        let look = |raw: &str| {
+            let unreadable = |error| Denied::Unreadable("a pod that cannot be read".to_owned(), error);
+            let name = State::read(raw).map_err(unreadable)?.metadata.namespace;
+            let namespace = namespaces.get(&name).unwrap_or(&none);
+            judge(raw, Circumstances { namespace, ..around }).map_err(unreadable)
+        };
+        if scope.pods.is_empty() {
+            let mut parameters = ListParams::default().fields(FIELDS).limit(PAGE);
+            parameters.label_selector = scope.selector.clone();
+            loop {
+                let request = self.pods(scope.namespace.as_deref()).list(&parameters);
+                let text = self.text(request, "list pods", scope.namespace.as_deref(), "pods").await?;
+                let page: Page<'_> =
+                    serde_json::from_str(&text).map_err(|error| Denied::Unreadable("pods".into(), error))?;
+                // One that cannot be read is none that could be let go.
+                let verdicts = page.items.iter().filter_map(|item| look(item.get()).ok());
+                found.extend(verdicts.filter_map(|verdict| match verdict {
+                    Verdict::Hangs(hanging) => Some(hanging),
+                    Verdict::Fine(_) => None,
+                }));
+                match page.metadata.r#continue.filter(|token| !token.is_empty()) {
+                    Some(token) => parameters.continue_token = Some(token),
+                    None => break,
+                }
+            }
+        }
+        for pod in &scope.pods {
+            let namespace = scope.namespace.as_deref().unwrap_or_default();
+            match look(&self.pod(namespace, pod).await?)? {
+                Verdict::Hangs(hanging) => found.push(hanging),
+                Verdict::Fine(why) => others.push(format!("{namespace}/{pod} does not hang: {why}")),
+            }
+        }
+        Ok((found, others))
+    }
+
+    /// A pod as it stands, its JSON.
+    pub(super) async fn pod(&self, namespace: &str, pod: &str) -> Result<String, Denied> {
+        let request = self.pods(Some(namespace)).get(pod, &Default::default());
+        self.text(request, "get pods", Some(namespace), &format!("pod {namespace}/{pod}")).await
+    }
+
+    /// Swaps a container's image. The UID is a precondition: of a pod made anew under that name nothing changes.
+    pub(super) async fn swap(&self, pod: &Hanging, container: &str, image: &str) -> Result<(), Denied> {
+        // The container is meant by its name, wherever it is in the list.
+        let spec = json!({"containers": [{"name": container, "image": image}]});
+        self.patch(pod, &Patch::Strategic(json!({"metadata": {"uid": pod.uid}, "spec": spec}))).await
+    }
+
+    /// Tells the pod's reaper that the mains are done.
+    pub(super) async fn tell_reaper(&self, pod: &Hanging) -> Result<(), Denied> {
+        let metadata = json!({"uid": pod.uid, "annotations": {DONE_ANNOTATION: pod.uid}});
+        self.patch(pod, &Patch::Merge(json!({"metadata": metadata}))).await
+    }
+
+    /// Pods of one namespace, typed, for what needs no more of them than their name.
+    pub(super) fn api(&self, namespace: &str) -> Api<PodObject> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    async fn patch(&self, pod: &Hanging, patch: &Patch<Value>) -> Result<(), Denied> {
+        let request = self.pods(Some(&pod.namespace)).patch(&pod.pod, &PatchParams::default(), patch);
+        self.text(request, "patch pods", Some(&pod.namespace), &format!("pod {}", pod.name())).await?;
+        Ok(())
+    }
+
+    fn pods(&self, namespace: Option<&str>) -> Request {
+        Request::new(PodObject::url_path(&(), namespace))
+    }
+
+    /// Annotations of namespaces are defaults for their pods. Not everybody may read them: none then.
+    async fn namespaces(&self, only: Option<&str>) -> BTreeMap<String, Namespace> {
+        let api = Api::<NamespaceObject>::all(self.client.clone());
+        let list = match only {
+            Some(name) => api.get_metadata(name).await.map(|one| vec![one]),
+            None => api.list_metadata(&ListParams::default()).await.map(|list| list.items),
+        };
+        let facts = |annotations| Namespace { annotations, ..Namespace::default() };
+        list.unwrap_or_default()
+            .into_iter()
+            .map(|one| {
+                (one.metadata.name.unwrap_or_default(), facts(one.metadata.annotations.unwrap_or_default()))
+            })
+            .collect()
+    }
+
+    async fn text(
+        &self,
+        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+        right: &str,
+        namespace: Option<&str>,
+        object: &str,
+    ) -> Result<String, Denied> {
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        self.client.request_text(request).await.map_err(|error| denied(error, right, namespace, object))
+    }
+}
+
+/// What the API server's refusal means.
+pub(super) fn denied(error: kube::Error, right: &str, namespace: Option<&str>, object: &str) -> Denied {
+    match error {
+        kube::Error::Api(status) if status.code == 403 => {
+            let place = namespace.map_or("all namespaces".to_owned(), |name| format!("namespace {name}"));
+            Denied::Right { right: format!("{right} in {place}"), message: status.message.clone() }
+        }
+        kube::Error::Api(status) if status.code == 404 => Denied::Gone(object.to_owned()),
+        error => Denied::Else(error),
+    }
+}
+
+/// The time, for [`Circumstances`].
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}

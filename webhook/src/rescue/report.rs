@@ -1,0 +1,105 @@
+//! What is told of pods that hang.
+
+use k8s_openapi::jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Hanging, Kind, Outcome, judge::age};
+
+const HEAD: [&str; 6] = ["NAMESPACE", "POD", "HANGS-SINCE", "SIDECARS", "HOW", "NOTE"];
+
+/// The pods found, in columns.
+pub fn table(pods: &[Hanging], now: Timestamp) -> String {
+    let rows: Vec<[String; 6]> = std::iter::once(HEAD.map(str::to_owned))
+        .chain(pods.iter().map(|pod| {
+            let since = pod.since.map_or("?".to_owned(), |since| ago(age(since, now).as_secs()));
+            let sidecars: Vec<_> = pod.sidecars.iter().map(|holder| holder.container.as_str()).collect();
+            [pod.namespace.clone(), pod.pod.clone(), since, sidecars.join(","), how(pod), note(pod)]
+        }))
+        .collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<_> = (0..HEAD.len()).map(width).collect();
+    let line = |row: &[String; 6]| {
+        let cells: Vec<_> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width)).collect();
+        format!("{}\n", cells.join("   ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+/// What became of one pod, on one line.
+pub fn line(pod: &Hanging, outcome: &Outcome) -> String {
+    let Outcome { ended, did, seconds, .. } = outcome;
+    let how = ended.as_deref().unwrap_or("still hangs");
+    format!("{}: {how} after {seconds:.1} s ({})", pod.name(), did.join("; "))
+}
+
+/// The pods found, and what became of those that were let go.
+pub fn found_as_json(pods: &[Hanging], outcomes: &[Option<Outcome>]) -> Value {
+    #[derive(Serialize)]
+    struct Found<'a> {
+        #[serde(flatten)]
+        pod: &'a Hanging,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        outcome: Option<&'a Outcome>,
+    }
+    let outcome = |index: usize| outcomes.get(index).and_then(Option::as_ref);
+    let found: Vec<_> =
+        pods.iter().enumerate().map(|(index, pod)| Found { pod, outcome: outcome(index) }).collect();
+    // Strings, numbers and lists of them always serialise.
+    serde_json::to_value(found).unwrap_or_default()
+}
+
+/// What would be done, each kind of it once.
+fn how(pod: &Hanging) -> String {
+    if pod.left.is_some() {
+        return "left".to_owned();
+    }
+    let mut ways: Vec<&str> = Vec::new();
+    for holder in &pod.sidecars {
+        let way = match (&holder.kind, holder.no_swap.is_none()) {
+            (Kind::Sidecar { endpoint: Some(_), .. }, true) => "endpoint, else image",
+            (Kind::Sidecar { endpoint: Some(_), .. }, false) => "endpoint",
+            (Kind::Reaper, _) => "signal",
+            (_, true) => "image",
+            (_, false) => "none",
+        };
+        if !ways.contains(&way) {
+            ways.push(way);
+        }
+    }
+    ways.join("; ")
+}
+
+fn note(pod: &Hanging) -> String {
+    if let Some(why) = pod.left.clone().or_else(|| pod.hopeless()) {
+        return why;
+    }
+    let mut notes = Vec::new();
+    for holder in &pod.sidecars {
+        let name = &holder.container;
+        match (&holder.kind, &holder.no_swap) {
+            (Kind::Sidecar { no_endpoint: Some(why), .. }, _) => notes.push(format!("{name}: {why}")),
+            (Kind::Sidecar { endpoint: Some(url), .. }, Some(why)) => {
+                notes.push(format!("{name}: {url} only, for {why}"));
+            }
+            (Kind::Sidecar { .. }, _) => {}
+            (Kind::Reaper, _) => notes.push(format!("{name}: never told that the mains are done")),
+            (Kind::Noop { state }, _) => notes.push(format!("{name}: has the no-op image, and is {state}")),
+        }
+    }
+    if pod.swap_counts_as_restart && pod.sidecars.iter().any(|holder| holder.no_swap.is_none()) {
+        notes.push("a swapped image counts as a restart: with backoffLimit 0 the Job fails".to_owned());
+    }
+    notes.join("; ")
+}
+
+/// As kubectl tells an age.
+fn ago(seconds: u64) -> String {
+    match seconds {
+        ..120 => format!("{seconds}s"),
+        ..7_200 => format!("{}m", seconds / 60),
+        ..172_800 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}

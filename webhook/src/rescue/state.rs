@@ -1,0 +1,91 @@
+//! What the kubelet says of a pod, as far as its end depends on it.
+
+use k8s_openapi::jiff::Timestamp;
+use serde::Deserialize;
+
+/// A pod's identity and status. The rest of it is [`crate::pod::Pod`]'s.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct State {
+    pub(super) metadata: Metadata,
+    pub(super) status: Status,
+}
+
+/// `metadata`, as far as it tells one pod from another of its name.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Metadata {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) uid: String,
+    pub(super) deletion_timestamp: Option<Timestamp>,
+}
+
+/// `status`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Status {
+    pub(super) phase: String,
+    pub(super) container_statuses: Option<Vec<ContainerStatus>>,
+}
+
+/// One of `containerStatuses`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct ContainerStatus {
+    pub(super) name: String,
+    pub(super) image: String,
+    pub(super) state: ContainerState,
+}
+
+/// `state`: one of them is there.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ContainerState {
+    pub(super) waiting: Option<Waiting>,
+    pub(super) terminated: Option<Terminated>,
+}
+
+/// `state.waiting`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Waiting {
+    pub(super) reason: String,
+}
+
+/// `state.terminated`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Terminated {
+    pub(super) exit_code: i32,
+    pub(super) finished_at: Option<Timestamp>,
+}
+
+// === impl State ===
+
+impl State {
+    /// Reads it from the pod's JSON.
+    pub(super) fn read(raw: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(raw)
+    }
+
+    /// What the kubelet says of a regular container; nothing yet, at first.
+    pub(super) fn of(&self, container: &str) -> Option<&ContainerStatus> {
+        self.status.container_statuses.iter().flatten().find(|status| status.name == container)
+    }
+
+    /// How this container ended, if it did.
+    pub(super) fn terminated(&self, container: &str) -> Option<&Terminated> {
+        self.of(container)?.state.terminated.as_ref()
+    }
+
+    /// Why it does not run, if it is being started.
+    pub(super) fn waiting(&self, container: &str) -> Option<&str> {
+        Some(&self.of(container)?.state.waiting.as_ref()?.reason)
+    }
+
+    /// All of it has ended.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
+    }
+}
