@@ -1,7 +1,7 @@
 //! What Curfew follows on the cluster, so that planning a pod needs no request of its own.
 
 #[cfg(test)]
-mod mock;
+pub(crate) mod mock;
 mod namespaces;
 mod nodes;
 

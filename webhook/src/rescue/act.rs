@@ -90,14 +90,20 @@ impl Release<'_> {
                         self.did.push(format!("{container}: {endpoint} answered {}", status.as_u16()));
                         return Ok(true);
                     }
-                    Err(Refusal::NoWay(error)) => {
-                        self.failed(container, error);
+                    // It is there, and will not.
+                    Err(refusal @ Refusal::Answer(_)) => {
+                        self.did.push(format!("{container}: {endpoint} {refusal}"));
                     }
-                    Err(refusal) => self.did.push(format!("{container}: {endpoint} {refusal}")),
-                }
-                let is_gone = |state: &State| state.terminated(container).is_some();
-                if !matches!(self.wait(Instant::now() + LAG, is_gone).await?, Ended::NotYet(_)) {
-                    return Ok(true);
+                    Err(refusal) => {
+                        match refusal {
+                            Refusal::NoWay(error) => drop(self.failed(container, error)),
+                            refusal => self.did.push(format!("{container}: {endpoint} {refusal}")),
+                        }
+                        let is_gone = |state: &State| state.terminated(container).is_some();
+                        if !matches!(self.wait(Instant::now() + LAG, is_gone).await?, Ended::NotYet(_)) {
+                            return Ok(true);
+                        }
+                    }
                 }
             }
             Kind::Sidecar { .. } | Kind::Noop { .. } => {}
@@ -176,3 +182,6 @@ impl Ended {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

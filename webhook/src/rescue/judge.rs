@@ -267,3 +267,6 @@ fn holders(
     holders.sort_by_key(|(last, _)| *last);
     holders.into_iter().map(|(_, holder)| holder).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,7 +34,6 @@ pub(super) struct Status {
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct ContainerStatus {
     pub(super) name: String,
-    pub(super) image: String,
     pub(super) state: ContainerState,
 }
 

@@ -6,16 +6,16 @@ use serde_json::Value;
 use tower_test::mock::{self, Handle};
 
 /// Its end of the wire.
-pub(super) type Server = Handle<Request<Body>, Response<Body>>;
+pub(crate) type Server = Handle<Request<Body>, Response<Body>>;
 
 /// A client of it.
-pub(super) fn client() -> (Client, Server) {
+pub(crate) fn client() -> (Client, Server) {
     let (service, server) = mock::pair();
     (Client::new(service, "default"), server)
 }
 
 /// Answers one request after another; whatever else is asked stays without an answer.
-pub(super) async fn answer(
+pub(crate) async fn answer(
     mut server: Server,
     answers: impl IntoIterator<Item = (&str, StatusCode, Value)>,
 ) -> Server {

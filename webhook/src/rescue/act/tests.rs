@@ -1,0 +1,166 @@
+use std::sync::{Arc, Mutex};
+
+use http::{Method, Response, StatusCode};
+use http_body_util::BodyExt;
+use kube::client::Body;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    rescue::cluster::Scope,
+    watch::mock::{Server, client},
+};
+
+/// A pod on an API server of the test's own: what it says of itself, and how it takes changes.
+#[derive(Clone, Default)]
+struct Fake {
+    /// What was asked: method, path and body.
+    asked: Arc<Mutex<Vec<(Method, String, Value)>>>,
+    /// The pod is over once its image was swapped.
+    obliging: bool,
+    /// The UID it has by now.
+    uid: &'static str,
+    /// Requests that are not allowed, by the end of their path.
+    forbidden: &'static [&'static str],
+}
+
+impl Fake {
+    fn answer(&self, method: &Method, path: &str) -> (StatusCode, Value) {
+        if self.forbidden.iter().any(|end| path.ends_with(end) || *end == method.as_str()) {
+            let message = format!("cannot {method} {path}");
+            let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                                "reason": "Forbidden", "message": message, "code": 403});
+            return (StatusCode::FORBIDDEN, status);
+        }
+        let swapped = self.asked.lock().expect("no panic").iter().any(|(method, ..)| method == Method::PATCH);
+        let phase = if swapped && self.obliging { "Succeeded" } else { "Running" };
+        let waiting = json!({"waiting": {"reason": "ImagePullBackOff"}});
+        let state = if swapped { waiting } else { json!({"running": {}}) };
+        let pod = json!({"metadata": {"namespace": "ns", "name": "pod", "uid": self.uid},
+            "status": {"phase": phase, "containerStatuses": [{"name": "proxy", "state": state}]}});
+        (StatusCode::OK, pod)
+    }
+
+    async fn serve(self, mut server: Server) {
+        while let Some((request, send)) = server.next_request().await {
+            let (parts, body) = request.into_parts();
+            let body = body.collect().await.expect("a body").to_bytes();
+            let body = serde_json::from_slice(&body).unwrap_or_default();
+            let path = parts.uri.path().to_owned();
+            let (status, answer) = self.answer(&parts.method, &path);
+            self.asked.lock().expect("no panic").push((parts.method, path, body));
+            let answer = Body::from(answer.to_string().into_bytes());
+            send.send_response(Response::builder().status(status).body(answer).expect("a response"));
+        }
+    }
+}
+
+fn hanging(kind: Kind) -> Hanging {
+    let holder = Holder { container: "proxy".to_owned(), kind, no_swap: None };
+    Hanging {
+        namespace: "ns".to_owned(),
+        pod: "pod".to_owned(),
+        uid: "u".to_owned(),
+        since: None,
+        left: None,
+        sidecars: vec![holder],
+        swap_counts_as_restart: false,
+    }
+}
+
+fn sidecar(endpoint: Option<&str>) -> Kind {
+    Kind::Sidecar { row: "row".to_owned(), endpoint: endpoint.map(str::to_owned), no_endpoint: None }
+}
+
+async fn released(fake: &Fake, pod: &Hanging) -> Outcome {
+    let (client, server) = client();
+    let serving = tokio::spawn(fake.clone().serve(server));
+    let outcome = release(&Cluster::new(client), pod, "noop:1", Duration::ZERO).await;
+    serving.abort();
+    outcome
+}
+
+fn patches(fake: &Fake) -> Vec<Value> {
+    let asked = fake.asked.lock().expect("no panic");
+    asked.iter().filter(|(method, ..)| method == Method::PATCH).map(|(.., body)| body.clone()).collect()
+}
+
+#[tokio::test]
+async fn a_sidecar_without_an_endpoint_gets_another_image_by_its_name_and_the_pods_uid() {
+    let fake = Fake { obliging: true, uid: "u", ..Fake::default() };
+    let outcome = released(&fake, &hanging(sidecar(None))).await;
+    assert_eq!(outcome.ended.as_deref(), Some("Succeeded"));
+    assert_eq!(outcome.did, ["proxy: image swapped"]);
+    let spec = json!({"containers": [{"name": "proxy", "image": "noop:1"}]});
+    assert_eq!(patches(&fake), [json!({"metadata": {"uid": "u"}, "spec": spec})]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_out_of_reach_is_passed_over_and_the_missing_right_named() {
+    let fake = Fake { obliging: true, uid: "u", forbidden: &["/portforward"], ..Fake::default() };
+    let outcome = released(&fake, &hanging(sidecar(Some("http://127.0.0.1:1/quit")))).await;
+    assert_eq!(outcome.ended.as_deref(), Some("Succeeded"));
+    assert_eq!(outcome.missing, ["create (and get) pods/portforward in namespace ns"]);
+    assert!(outcome.did[0].contains("cannot GET /api/v1/namespaces/ns/pods/pod/portforward"), "{outcome:?}");
+    assert_eq!(outcome.did[1], "proxy: image swapped");
+}
+
+#[tokio::test]
+async fn without_the_right_to_patch_the_pod_still_hangs_and_the_right_is_named() {
+    let fake = Fake { uid: "u", forbidden: &["PATCH"], ..Fake::default() };
+    let outcome = released(&fake, &hanging(sidecar(None))).await;
+    assert_eq!((outcome.ended, outcome.missing), (None, vec!["patch pods in namespace ns".to_owned()]));
+}
+
+#[tokio::test]
+async fn an_image_that_does_not_come_is_told() {
+    let fake = Fake { uid: "u", ..Fake::default() };
+    let outcome = released(&fake, &hanging(sidecar(None))).await;
+    assert_eq!(outcome.ended, None);
+    assert_eq!(outcome.did, ["proxy: image swapped", "proxy: is in ImagePullBackOff"]);
+}
+
+#[tokio::test]
+async fn a_reaper_is_told_what_nobody_told_it() {
+    let fake = Fake { obliging: true, uid: "u", ..Fake::default() };
+    released(&fake, &hanging(Kind::Reaper)).await;
+    let metadata = json!({"uid": "u", "annotations": {"curfew.dev/done": "u"}});
+    assert_eq!(patches(&fake), [json!({"metadata": metadata})]);
+}
+
+#[tokio::test]
+async fn a_pod_made_anew_under_the_name_is_another() {
+    let fake = Fake { uid: "new", ..Fake::default() };
+    let outcome = released(&fake, &hanging(sidecar(None))).await;
+    assert_eq!(outcome.ended.as_deref(), Some("gone"));
+}
+
+#[tokio::test]
+async fn nothing_is_done_where_nothing_can_be() {
+    let fake = Fake { uid: "u", ..Fake::default() };
+    let mut pod = hanging(sidecar(None));
+    pod.sidecars[0].no_swap = Some("no such command".to_owned());
+    let outcome = released(&fake, &pod).await;
+    assert_eq!(outcome.ended, None);
+    assert_eq!(outcome.did[0], "proxy: no such command; delete the pod, or its Job");
+    assert!(patches(&fake).is_empty());
+}
+
+#[tokio::test]
+async fn pods_that_may_not_be_listed_are_an_error_with_the_right() {
+    let (client, server) = client();
+    let fake = Fake { forbidden: &["/pods"], ..Fake::default() };
+    let serving = tokio::spawn(fake.serve(server));
+    let config = crate::config::Config::builtin().expect("a configuration");
+    let around = crate::rescue::Circumstances {
+        config: &config,
+        namespace: &crate::plan::Namespace::default(),
+        now: crate::rescue::now(),
+        older_than: Duration::ZERO,
+        include_handled: false,
+    };
+    let scope = Scope { namespace: Some("ns".to_owned()), selector: None, pods: Vec::new() };
+    let error = Cluster::new(client).find(&scope, around).await.expect_err("forbidden");
+    assert!(error.to_string().starts_with("needs the right to list pods in namespace ns: "), "{error}");
+    serving.abort();
+}
