@@ -90,7 +90,7 @@ fn run(args: Args) -> anyhow::Result<bool> {
     let engine = Engine::new(config::Config::builtin()?);
     let kubelets = Kubelets::default();
     let ask = move |body: &[u8]| {
-        let around = Surroundings { namespace: &Namespace::default(), kubelets: &kubelets };
+        let around = Surroundings { namespace: &Namespace::default(), kubelets: &kubelets, watch: true };
         engine.review(body, around)
     };
     let answer = ask(&body);

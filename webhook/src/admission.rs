@@ -30,6 +30,8 @@ pub struct Surroundings<'a> {
     pub namespace: &'a Namespace,
     /// The kubelets it may land on.
     pub kubelets: &'a Kubelets,
+    /// Curfew's watch runs on the cluster.
+    pub watch: bool,
 }
 
 /// What is done with one pod.
@@ -104,8 +106,8 @@ impl Engine {
         strategy: Option<plan::Wish>,
     ) -> Decision {
         let Config { settings, catalogue } = &self.config;
-        let Surroundings { namespace, kubelets } = around;
-        match plan::plan(pod, Context { namespace, kubelets, catalogue, settings, strategy }) {
+        let Surroundings { namespace, kubelets, watch } = around;
+        match plan::plan(pod, Context { namespace, kubelets, catalogue, settings, watch, strategy }) {
             Verdict::Untouched(reason) => Decision::Untouched(reason),
             Verdict::Planned(plan) => {
                 let patch = patch::of(raw, &plan);

@@ -1,6 +1,7 @@
 //! Behaviour: one YAML file, validated at start.
 
 mod nodes;
+mod reaper;
 
 use std::{collections::BTreeMap, ops::RangeInclusive, path::Path, time};
 
@@ -9,19 +10,19 @@ use serde::{Deserialize, Serialize};
 use crate::{
     catalogue::{Catalogue, Rows, Sidecar, Workload},
     duration::Duration,
-    plan::{ControlPort, OnTimeout, Wish},
-    pod::Quantity,
+    plan::{ControlPort, Net, OnTimeout, Wish},
 };
 
 pub(crate) use nodes::FLOOR;
 pub use nodes::Nodes;
+pub use reaper::{Delivery, PullPolicy, Reaper, Resources};
 
 /// Under a second no proxy is ready; beyond a day a wait is a mistake.
 pub(crate) const WAITS: RangeInclusive<time::Duration> =
     time::Duration::from_secs(1)..=time::Duration::from_secs(24 * 60 * 60);
 
 /// Defaults and delivery.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Settings {
     /// What holds where neither pod nor namespace says anything.
@@ -32,6 +33,8 @@ pub struct Settings {
     pub mesh_ports: BTreeMap<String, String>,
     /// Which nodes to look at.
     pub nodes: Nodes,
+    /// The server watches pods and tells them that their work is done, which `reaper` and the net beside `await` need.
+    pub watch: bool,
 }
 
 /// What holds where neither pod nor namespace says anything.
@@ -46,56 +49,8 @@ pub struct Defaults {
     pub on_ready_timeout: OnTimeout,
     /// `curfew.dev/k6-control-port`.
     pub k6_control_port: ControlPort,
-}
-
-/// The program that is brought into pods.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Reaper {
-    /// Image with the binary at `/curfew-reaper` and a numeric user other than 0.
-    pub image: String,
-    /// `Always`, `IfNotPresent` or `Never`.
-    pub image_pull_policy: PullPolicy,
-    /// How the binary comes into the pod.
-    pub delivery: Delivery,
-    /// Resources of the init container; those of the largest main where absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub resources: Option<Resources>,
-}
-
-/// Resources of a container: amounts by name, as in a pod.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Resources {
-    /// What the scheduler sets aside.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub requests: BTreeMap<String, String>,
-    /// What the kernel allows.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub limits: BTreeMap<String, String>,
-}
-
-/// When a kubelet pulls an image.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-pub enum PullPolicy {
-    /// At each start.
-    Always,
-    /// Where the node does not have it.
-    #[default]
-    IfNotPresent,
-    /// Never: it was brought to the node.
-    Never,
-}
-
-/// How the binary comes into the pod.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Delivery {
-    /// An init container copies it into an `emptyDir`: on every cluster.
-    #[default]
-    InitContainer,
-    /// The image itself is mounted: Kubernetes ≥ 1.35 (on by default) with containerd ≥ 2.1 or CRI-O.
-    ImageVolume,
+    /// `curfew.dev/net`.
+    pub net: Net,
 }
 
 /// The settings and the rows in force.
@@ -115,6 +70,8 @@ struct File {
     reaper: Reaper,
     mesh_ports: BTreeMap<String, String>,
     nodes: Nodes,
+    /// `true` where it is left out.
+    watch: Option<bool>,
     catalogue: Rows,
 }
 
@@ -170,7 +127,8 @@ impl Config {
         let invalid = |reason: String| ConfigError::Invalid { path: path.to_owned(), reason };
         let file: Option<File> =
             serde_saphyr::from_str(text).map_err(|error| invalid(error.without_snippet().to_string()))?;
-        let File { defaults, reaper, nodes, mesh_ports, catalogue: rows } = file.unwrap_or_default();
+        let File { defaults, reaper, nodes, mesh_ports, watch, catalogue: rows } = file.unwrap_or_default();
+        let watch = watch.unwrap_or(Settings::default().watch);
         if !WAITS.contains(&defaults.ready_timeout.as_std()) {
             return Err(invalid(format!(
                 "defaults.readyTimeout: `{}` is not from 1s to 24h",
@@ -191,7 +149,7 @@ impl Config {
         let mut catalogue = Catalogue::embedded().map_err(invalid)?;
         catalogue.extend(sidecars, workloads);
         catalogue.check_ports(&mesh_ports).map_err(|reason| invalid(format!("meshPorts: {reason}")))?;
-        Ok(Self { settings: Settings { defaults, reaper, nodes, mesh_ports }, catalogue })
+        Ok(Self { settings: Settings { defaults, reaper, nodes, mesh_ports, watch }, catalogue })
     }
 
     /// The configuration in force, as YAML that could be given again.
@@ -213,22 +171,17 @@ impl Config {
     }
 }
 
-// === impl Resources ===
+// === impl Settings ===
 
-impl Resources {
-    /// What the API server would refuse in every pod, if anything.
-    fn broken(&self) -> Option<String> {
-        let amounts = self.requests.iter().chain(&self.limits);
-        if let Some((name, amount)) =
-            amounts.into_iter().find(|(_, amount)| Quantity::parse(amount).is_none())
-        {
-            return Some(format!("{name}: `{amount}` is no quantity"));
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            defaults: Defaults::default(),
+            reaper: Reaper::default(),
+            mesh_ports: BTreeMap::new(),
+            nodes: Nodes::default(),
+            watch: true,
         }
-        self.requests.iter().find_map(|(name, request)| {
-            let limit = self.limits.get(name)?;
-            let above = Quantity::parse(request) > Quantity::parse(limit);
-            above.then(|| format!("{name}: the request `{request}` is above the limit `{limit}`"))
-        })
     }
 }
 
@@ -242,19 +195,7 @@ impl Default for Defaults {
             strategy: Wish::Auto,
             on_ready_timeout: OnTimeout::Fail,
             k6_control_port: ControlPort::Bypass,
-        }
-    }
-}
-
-// === impl Reaper ===
-
-impl Default for Reaper {
-    fn default() -> Self {
-        Self {
-            image: concat!("ghcr.io/curfew-dev/curfew-reaper:", env!("CARGO_PKG_VERSION")).to_owned(),
-            image_pull_policy: PullPolicy::default(),
-            delivery: Delivery::default(),
-            resources: None,
+            net: Net::On,
         }
     }
 }
@@ -262,6 +203,15 @@ impl Default for Reaper {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_watch_and_the_net_are_on_unless_somebody_says_otherwise() {
+        let config = Config::parse("", "f").expect("valid");
+        assert!(config.settings.watch && config.settings.defaults.net == Net::On);
+        let config = Config::parse("watch: false\ndefaults: {net: off}", "f").expect("valid");
+        assert!(!config.settings.watch && config.settings.defaults.net == Net::Off);
+        assert_eq!(Config::parse(&config.to_yaml(), "printed").expect("valid again"), config);
+    }
 
     #[test]
     fn what_is_printed_can_be_given_again() {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     admission::{Engine, Outcome, Surroundings},
-    plan::{Kubelets, Namespace, Wish},
+    plan::Wish,
 };
 
 pub use diff::unified;
@@ -40,8 +40,8 @@ pub struct Injected {
     pub reports: Vec<Report>,
 }
 
-/// Patches every pod and pod template in a text of YAML documents (or JSON, which is YAML too), for a cluster with
-/// these kubelets.
+/// Patches every pod and pod template in a text of YAML documents (or JSON, which is YAML too), with these
+/// surroundings.
 ///
 /// # Errors
 /// A document is no YAML: names the file, the document and the line.
@@ -49,7 +49,7 @@ pub fn inject(
     engine: &Engine,
     name: &str,
     text: &str,
-    kubelets: &Kubelets,
+    around: Surroundings<'_>,
     strategy: Option<Wish>,
 ) -> Result<Injected, DocumentError> {
     let mut injected = Injected { text: String::new(), diff: String::new(), reports: Vec::new() };
@@ -57,7 +57,7 @@ pub fn inject(
         let document = document?;
         let mut value = document.value.clone();
         for found in find(&value) {
-            let outcome = patch_at(engine, &mut value, &found, kubelets, strategy);
+            let outcome = patch_at(engine, &mut value, &found, around, strategy);
             injected.reports.push(Report { document: document.number, object: found.object, outcome });
         }
         if value == document.value {
@@ -75,13 +75,12 @@ fn patch_at(
     engine: &Engine,
     value: &mut Value,
     found: &Found,
-    kubelets: &Kubelets,
+    around: Surroundings<'_>,
     strategy: Option<Wish>,
 ) -> Outcome {
     let Some(raw) = value.pointer_mut(&found.pointer) else {
         return Outcome::Failed("the pod is no longer where it was found".to_owned());
     };
-    let around = Surroundings { namespace: &Namespace::default(), kubelets };
     let outcome = engine.decide(raw.clone(), found.as_pod.as_ref(), around, strategy);
     if let Outcome::Planned { patched, .. } = &outcome {
         raw.clone_from(patched);

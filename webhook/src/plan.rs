@@ -21,6 +21,7 @@ mod probe;
 mod status;
 mod strategy;
 mod survey;
+mod values;
 mod wishes;
 mod wrap;
 
@@ -42,7 +43,8 @@ pub use prepare::EnvEdit;
 pub use probe::ProbeEdit;
 pub use strategy::{Strategy, Wish};
 pub use survey::{Form, Found, Survey};
-pub use wishes::{ControlPort, OnTimeout, Wishes};
+pub use values::{ControlPort, Net, OnTimeout};
+pub use wishes::Wishes;
 pub use wrap::{Wrap, own_command};
 
 use crate::{catalogue::Catalogue, config::Settings, pod::Pod};
@@ -62,6 +64,8 @@ pub struct Context<'a> {
     pub catalogue: &'a Catalogue,
     /// Defaults and delivery.
     pub settings: &'a Settings,
+    /// Curfew's watch runs on the cluster: it tells pods that their work is done.
+    pub watch: bool,
     /// Beats every annotation: somebody at a command line asked for it.
     pub strategy: Option<Wish>,
 }

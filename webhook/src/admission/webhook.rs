@@ -15,12 +15,13 @@ pub struct Webhook {
     engine: Engine,
     namespaces: Option<Namespaces>,
     nodes: Nodes,
+    watch: bool,
 }
 
 impl Webhook {
-    /// A webhook with this engine; without `namespaces`, none has annotations.
-    pub fn new(engine: Engine, namespaces: Option<Namespaces>, nodes: Nodes) -> Self {
-        Self { engine, namespaces, nodes }
+    /// A webhook with this engine; without `namespaces`, none has annotations. `watch`: the cluster's pods are watched.
+    pub fn new(engine: Engine, namespaces: Option<Namespaces>, nodes: Nodes, watch: bool) -> Self {
+        Self { engine, namespaces, nodes, watch }
     }
 }
 
@@ -36,7 +37,8 @@ impl Admit for Webhook {
                 None => Namespace::default(),
             };
             let kubelets = self.nodes.kubelets();
-            self.engine.answer(&review, Surroundings { namespace: &namespace, kubelets: &kubelets })
+            let around = Surroundings { namespace: &namespace, kubelets: &kubelets, watch: self.watch };
+            self.engine.answer(&review, around)
         }
         .boxed()
     }

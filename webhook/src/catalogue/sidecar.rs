@@ -26,6 +26,11 @@ pub struct Sidecar {
     /// What proves that a container of that name is the sidecar: any one of these. Where empty, the name does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Evidence>,
+    /// What its injector, or people by habit, write as the first word of its `command`: a path, or a name looked up in
+    /// the image. None where the image's own entrypoint runs. Whoever swaps its image finds here which program the new
+    /// one must have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
     /// Ports its endpoints refer to, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ports: BTreeMap<String, Port>,

@@ -6,10 +6,10 @@ use anyhow::Context;
 
 use super::{print, report};
 use crate::{
-    admission::{Engine, Outcome},
+    admission::{Engine, Outcome, Surroundings},
     config::Config,
     inject::{Report, inject},
-    plan::{Kubelets, Version, Wish},
+    plan::{Kubelets, Namespace, Version, Wish},
 };
 
 /// Flags of `curfew inject`.
@@ -28,6 +28,9 @@ pub(super) struct InjectArgs {
     /// configuration, or not known
     #[arg(long, value_name = "VERSION")]
     kubelet: Option<Version>,
+    /// Curfew's watch runs on that cluster: it is what `reaper`, and the net beside `await`, are told by
+    #[arg(long)]
+    watch: bool,
     /// Configuration file, as the webhook's
     #[arg(long, value_name = "FILE", env = "CURFEW_CONFIG")]
     config: Option<PathBuf>,
@@ -37,7 +40,7 @@ pub(super) struct InjectArgs {
 }
 
 pub(super) fn run(args: InjectArgs) -> anyhow::Result<ExitCode> {
-    let InjectArgs { file, diff, strategy, kubelet, config, quiet } = args;
+    let InjectArgs { file, diff, strategy, kubelet, watch, config, quiet } = args;
     let config = match config {
         Some(path) => Config::load(&path)?,
         None => Config::builtin()?,
@@ -54,7 +57,8 @@ pub(super) fn run(args: InjectArgs) -> anyhow::Result<ExitCode> {
         Some(oldest) => Kubelets::none_older("--kubelet allows", oldest),
         None => config.settings.nodes.kubelets_unseen(),
     };
-    let injected = inject(&Engine::new(config), &name, &text, &kubelets, strategy)?;
+    let around = Surroundings { namespace: &Namespace::default(), kubelets: &kubelets, watch };
+    let injected = inject(&Engine::new(config), &name, &text, around, strategy)?;
     if !quiet {
         injected.reports.iter().flat_map(|report| lines(&name, report)).for_each(|line| report(&line));
     }

@@ -136,7 +136,8 @@ fn serve(args: ServeArgs, behaviour: config::Config) -> anyhow::Result<ExitCode>
                 (Some(namespaces), nodes, Some((of_namespaces, of_nodes)))
             }
         };
-        let webhook = Webhook::new(Engine::new(behaviour), namespaces, nodes);
+        let watch = !offline && behaviour.settings.watch;
+        let webhook = Webhook::new(Engine::new(behaviour), namespaces, nodes, watch);
         let server = Server::bind(config, Arc::new(webhook)).await?;
         if let Some((of_namespaces, of_nodes)) = feeds {
             tokio::spawn(of_namespaces.run(server.readiness().gate("the list of namespaces")));

@@ -4,8 +4,12 @@
 pub const INJECT_LABEL: &str = "curfew.dev/inject";
 /// Label of every pod Curfew was asked about: what was done.
 pub const APPLIED_LABEL: &str = "curfew.dev/applied";
+/// Label of pods with the reaper in them, which the watch tells that they are done: `true`.
+pub const REAPER_LABEL: &str = "curfew.dev/reaper";
 /// Wished strategy.
 pub const STRATEGY: &str = "curfew.dev/strategy";
+/// Whether the reaper stands by where commands are wrapped: `on` or `off`.
+pub const NET: &str = "curfew.dev/net";
 /// How long a main waits for its sidecars.
 pub const READY_TIMEOUT: &str = "curfew.dev/ready-timeout";
 /// What happens then: `fail` or `run`.
@@ -21,8 +25,6 @@ pub const STATUS: &str = "curfew.dev/status";
 /// Written by the watch: the pod's UID. Removed at admission.
 pub const DONE_ANNOTATION: &str = "curfew.dev/done";
 
-/// Annotations the contract names whose strategies this version does not carry out.
-pub(super) const LATER: [&str; 1] = ["curfew.dev/net"];
 /// Annotations a user may write.
-pub(super) const READ: [&str; 6] =
-    [STRATEGY, READY_TIMEOUT, ON_READY_TIMEOUT, MAIN_CONTAINERS, SIDECARS, K6_CONTROL_PORT];
+pub(super) const READ: [&str; 7] =
+    [STRATEGY, NET, READY_TIMEOUT, ON_READY_TIMEOUT, MAIN_CONTAINERS, SIDECARS, K6_CONTROL_PORT];

@@ -2,11 +2,9 @@
 
 use std::{borrow::Cow, str::FromStr};
 
-use serde::{Deserialize, Serialize};
-
 use super::{
-    Context, K6_CONTROL_PORT, LATER, MAIN_CONTAINERS, ON_READY_TIMEOUT, READ, READY_TIMEOUT, SIDECARS,
-    STRATEGY, Wish,
+    Context, ControlPort, K6_CONTROL_PORT, MAIN_CONTAINERS, NET, Net, ON_READY_TIMEOUT, OnTimeout, READ,
+    READY_TIMEOUT, SIDECARS, STRATEGY, Wish,
 };
 use crate::{
     catalogue::{Catalogue, user_rows},
@@ -14,28 +12,6 @@ use crate::{
     duration::Duration,
     pod::Pod,
 };
-
-/// What happens when a sidecar is not ready in time.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum OnTimeout {
-    /// The main does not start; its container exits with 69.
-    #[default]
-    Fail,
-    /// The main starts all the same.
-    Run,
-}
-
-/// Whether k6's control port is in the mesh.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ControlPort {
-    /// It is kept out: an operator outside of the mesh reaches it.
-    #[default]
-    Bypass,
-    /// It stays in: the mesh decides who reaches it.
-    Mesh,
-}
 
 /// What the user asked for, defaults filled in.
 #[derive(Clone, Debug)]
@@ -48,6 +24,8 @@ pub struct Wishes<'a> {
     pub on_ready_timeout: OnTimeout,
     /// Whether k6's control port is in the mesh.
     pub k6_control_port: ControlPort,
+    /// Whether the reaper stands by where commands are wrapped.
+    pub net: Net,
     /// The containers named as mains; all that are no sidecar where empty.
     pub mains: Vec<&'a str>,
     /// The rows in force for this pod.
@@ -73,6 +51,7 @@ impl<'a> Wishes<'a> {
         let ready_timeout = reader.ready_timeout(defaults.ready_timeout);
         let on_ready_timeout = reader.parse(ON_READY_TIMEOUT, defaults.on_ready_timeout, OnTimeout::name);
         let k6_control_port = reader.k6_control_port(defaults.k6_control_port);
+        let net = reader.parse(NET, defaults.net, Net::name);
         let catalogue = reader.catalogue();
         let mains = reader.mains(&catalogue);
         reader.unknown_annotations();
@@ -80,7 +59,7 @@ impl<'a> Wishes<'a> {
             reader.warnings.push(format!("{why}: its annotations are no defaults for this pod"));
         }
         let warnings = reader.warnings;
-        Self { strategy, ready_timeout, on_ready_timeout, k6_control_port, mains, catalogue, warnings }
+        Self { strategy, ready_timeout, on_ready_timeout, k6_control_port, net, mains, catalogue, warnings }
     }
 }
 
@@ -185,59 +164,9 @@ impl<'a> Reader<'a> {
             .map(|key| &**key)
             .filter(|key| key.starts_with("curfew.dev/"))
         {
-            if LATER.contains(&key) {
-                self.warnings.push(format!("{key}: not carried out by this version"));
-            } else if !READ.contains(&key) && ![super::STATUS, super::DONE_ANNOTATION].contains(&key) {
+            if !READ.contains(&key) && ![super::STATUS, super::DONE_ANNOTATION].contains(&key) {
                 self.warnings.push(format!("{key}: no annotation of Curfew (it reads {})", READ.join(", ")));
             }
-        }
-    }
-}
-
-// === impl OnTimeout ===
-
-impl OnTimeout {
-    /// As annotations and the wrapper's flags write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Fail => "fail",
-            Self::Run => "run",
-        }
-    }
-}
-
-impl FromStr for OnTimeout {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "fail" => Ok(Self::Fail),
-            "run" => Ok(Self::Run),
-            _ => Err(format!("`{text}` is neither fail nor run")),
-        }
-    }
-}
-
-// === impl ControlPort ===
-
-impl ControlPort {
-    /// As annotations write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Bypass => "bypass",
-            Self::Mesh => "mesh",
-        }
-    }
-}
-
-impl FromStr for ControlPort {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "bypass" => Ok(Self::Bypass),
-            "mesh" => Ok(Self::Mesh),
-            _ => Err(format!("`{text}` is neither bypass nor mesh")),
         }
     }
 }

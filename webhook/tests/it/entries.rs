@@ -33,7 +33,8 @@ fn the_webhook_patches_every_pod_as_the_library_does() {
         let own = case.config.as_deref().map(|config| Webhook::start(Some(config)));
         let webhook = match (&case.cluster, &own) {
             (None, own) => own.as_ref().unwrap_or(&builtin),
-            (Some(cluster), None) if cluster.oldest == MODERN.parse().ok() => &modern,
+            // Offline, nobody watches pods.
+            (Some(cluster), None) if cluster.oldest == MODERN.parse().ok() && !cluster.watch => &modern,
             // No configuration says what this cluster is.
             (Some(_), _) => continue,
         };
@@ -63,12 +64,16 @@ fn inject_patches_every_pod_as_the_library_does() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_curfew"));
         command.args(["inject", "--quiet", "-f"]).arg(&file);
         case.config.as_ref().map(|config| command.arg("--config").arg(config));
-        if let Some(Cluster { kubelets, oldest }) = &case.cluster {
+        if let Some(Cluster { kubelets, oldest, watch }) = &case.cluster {
             // What one flag can say is said; where a node is to be named, it cannot.
             match oldest.filter(|oldest| Kubelets::none_older("--kubelet allows", *oldest) == *kubelets) {
-                Some(oldest) => command.arg("--kubelet").arg(oldest.to_string()),
+                Some(oldest) => drop(command.arg("--kubelet").arg(oldest.to_string())),
+                None if *kubelets == Kubelets::default() => {}
                 None => continue,
-            };
+            }
+            if *watch {
+                command.arg("--watch");
+            }
         }
         let output = command.output().expect("curfew inject");
         assert!(output.status.success(), "{}: {}", case.name, text(&output.stderr));

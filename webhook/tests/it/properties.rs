@@ -38,9 +38,9 @@ static AROUND: LazyLock<Vec<(Namespace, Kubelets)>> = LazyLock::new(|| {
 });
 
 fn any_surroundings() -> impl Strategy<Value = Surroundings<'static>> {
-    (0..AROUND.len()).prop_map(|index| {
+    (0..AROUND.len(), any::<bool>()).prop_map(|(index, watch)| {
         let (namespace, kubelets) = &AROUND[index];
-        Surroundings { namespace, kubelets }
+        Surroundings { namespace, kubelets, watch }
     })
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Case {
 pub(crate) struct Cluster {
     pub(crate) kubelets: Kubelets,
     pub(crate) oldest: Option<Version>,
+    /// Curfew's watch runs there.
+    pub(crate) watch: bool,
 }
 
 /// Set to rewrite the goldens with what comes out.
@@ -78,7 +80,8 @@ impl Case {
     /// What is known beside its pod.
     pub(crate) fn around(&self) -> Surroundings<'_> {
         let kubelets = self.cluster.as_ref().map_or(nowhere().kubelets, |cluster| &cluster.kubelets);
-        Surroundings { namespace: &self.namespace, kubelets }
+        let watch = self.cluster.as_ref().is_some_and(|cluster| cluster.watch);
+        Surroundings { namespace: &self.namespace, kubelets, watch }
     }
 
     pub(crate) fn decide(&self, pod: &Value) -> Outcome {
@@ -92,13 +95,17 @@ impl Case {
 }
 
 impl Cluster {
-    /// Its `kubelets` are versions; their nodes are node-1, node-2 and so on.
+    /// Its `kubelets` are versions; their nodes are node-1, node-2 and so on. Without any, nothing is known of them.
     fn of(cluster: &Value) -> Self {
-        let versions: Vec<Version> =
+        let versions: Option<Vec<Version>> =
             serde_json::from_value(cluster["kubelets"].clone()).expect("versions of kubelets");
+        let watch = cluster["watch"] == true;
+        let Some(versions) = versions else {
+            return Self { kubelets: Kubelets::default(), oldest: None, watch };
+        };
         let names: Vec<_> = (1..=versions.len()).map(|number| format!("node-{number}")).collect();
         let nodes = names.iter().map(String::as_str).zip(versions.iter().copied());
-        Self { kubelets: Kubelets::of(nodes, None), oldest: versions.iter().min().copied() }
+        Self { kubelets: Kubelets::of(nodes, None), oldest: versions.iter().min().copied(), watch }
     }
 }
 
@@ -106,7 +113,7 @@ impl Cluster {
 pub(crate) fn nowhere() -> Surroundings<'static> {
     static NAMESPACE: LazyLock<Namespace> = LazyLock::new(Namespace::default);
     static KUBELETS: LazyLock<Kubelets> = LazyLock::new(Kubelets::default);
-    Surroundings { namespace: &NAMESPACE, kubelets: &KUBELETS }
+    Surroundings { namespace: &NAMESPACE, kubelets: &KUBELETS, watch: false }
 }
 
 /// What a golden plan holds: the decision and the operations' places, not their values, which the golden pod shows.

@@ -86,7 +86,7 @@ fn planned(namespace: &Annotations, pod: &Value) -> Result<Annotations> {
     }
     let namespace = Namespace { annotations: namespace.clone(), labelled: true, unread: None };
     let kubelets = Kubelets { native: Support::Yes, startup_probes: Support::Yes };
-    let around = Surroundings { namespace: &namespace, kubelets: &kubelets };
+    let around = Surroundings { namespace: &namespace, kubelets: &kubelets, watch: false };
     match Engine::new(Config::builtin()?).decide(pod.clone(), None, around, None) {
         Outcome::Planned { patched, .. } => Ok(annotations_of(&serde_json::from_value(patched)?)),
         Outcome::Untouched(_) => Ok(annotations_of(&serde_json::from_value(pod.clone())?)),

@@ -22,8 +22,8 @@ static KUBELETS: LazyLock<[Kubelets; 3]> = LazyLock::new(|| {
 });
 
 fuzz_target!(|body: &[u8]| {
-    for kubelets in &*KUBELETS {
-        let around = Surroundings { namespace: &NAMESPACE, kubelets };
+    for (kubelets, watch) in KUBELETS.iter().flat_map(|kubelets| [(kubelets, false), (kubelets, true)]) {
+        let around = Surroundings { namespace: &NAMESPACE, kubelets, watch };
         let answer = ENGINE.review(body, around);
         if answer.status != 200 {
             continue;
