@@ -66,7 +66,8 @@ if [ -n "$OWN" ]; then
 fi
 step "building the tests"
 cd "$ROOT"
-# Before they go where only the cluster is.
+# Before they go where only the cluster is; `curfew` is what a user runs, and some tests do.
+cargo build --locked --quiet -p curfew
 cargo test --locked --quiet --no-run -p curfew-e2e --features cluster
 
 step "installing the operator double, the test mesh and Curfew"

@@ -1,8 +1,9 @@
 //! Letting one pod go.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::{
     Hanging, Holder, Kind,

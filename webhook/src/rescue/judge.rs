@@ -159,6 +159,7 @@ fn hangs(pod: &Pod<'_>, state: &State, circumstances: Circumstances<'_>) -> Resu
         kubelets: &kubelets,
         catalogue: &config.catalogue,
         settings: &config.settings,
+        watch: false,
         strategy: None,
     };
     let wishes = Wishes::read(pod, context);

@@ -47,7 +47,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::pod::Pod;
+    use crate::{catalogue::Catalogue, pod::Pod};
 
     fn answers(container: Value) -> Result<(), String> {
         let mut container = container;
@@ -55,6 +55,16 @@ mod tests {
         let raw = json!({"spec": {"containers": [container]}}).to_string();
         let pod = Pod::read(&raw).expect("a pod");
         answers_for(&pod.spec.containers[0])
+    }
+
+    #[test]
+    fn every_command_the_catalogue_names_is_in_the_image() {
+        let catalogue = Catalogue::embedded().expect("rows");
+        for row in &catalogue.sidecars {
+            for command in &row.commands {
+                assert_eq!(answers(json!({"command": [command]})), Ok(()), "{}", row.name);
+            }
+        }
     }
 
     #[test]

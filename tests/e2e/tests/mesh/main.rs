@@ -33,6 +33,7 @@ mod native;
 mod policy;
 mod problem;
 mod proxies;
+mod rescue;
 mod restarts;
 mod sidecars;
 mod testruns;

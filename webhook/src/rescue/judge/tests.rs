@@ -28,10 +28,8 @@ fn helper() -> (Value, Value) {
 /// A pod of these containers, each with its state.
 fn pod(policy: &str, containers: &[(Value, Value)]) -> Value {
     let specs: Vec<_> = containers.iter().map(|(spec, _)| spec.clone()).collect();
-    let statuses: Vec<_> = containers
-        .iter()
-        .map(|(spec, state)| json!({"name": spec["name"], "state": state}))
-        .collect();
+    let statuses: Vec<_> =
+        containers.iter().map(|(spec, state)| json!({"name": spec["name"], "state": state})).collect();
     json!({
         "metadata": {"namespace": "ns", "name": "pod", "uid": "u"},
         "spec": {"restartPolicy": policy, "containers": specs},

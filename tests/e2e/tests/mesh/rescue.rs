@@ -1,0 +1,226 @@
+//! `curfew rescue`, the program itself, on pods that hang because nobody had Curfew in their namespace.
+
+use std::{path::PathBuf, process::Command};
+
+use anyhow::{Context, Result, ensure};
+use curfew_e2e::{Setup, Shape, Space, containers, ended, image, job, pod_of, with};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use serde_json::{Value, json};
+
+/// A sidecar that only the row in [`ROWS`] knows, and nobody can tell to end; it goes when it is killed.
+const HELPER: &str = "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done";
+/// As the webhook's configuration has rows.
+const ROWS: &str = "catalogue: {sidecars: [{name: helper, containers: [helper]}]}";
+
+/// What the program answered.
+struct Answer {
+    code: Option<i32>,
+    out: String,
+}
+
+/// Runs `curfew rescue` in the namespace, knowing `helper` too.
+fn rescue(space: &Space, arguments: &[&str]) -> Result<Answer> {
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.yaml", space.name()));
+    std::fs::write(&file, ROWS)?;
+    // Beside the folder of the tests, where `run.sh` had it built.
+    let tests = std::env::current_exe()?;
+    let curfew = tests.ancestors().nth(2).context("no target folder")?.join("curfew");
+    let output = Command::new(&curfew)
+        .args(["rescue", "--namespace", space.name(), "--older-than", "0s"])
+        .args(["--image", &image("curfew-noop"), "--config"])
+        .arg(&file)
+        .args(arguments)
+        .output()
+        .with_context(|| format!("cannot run {}", curfew.display()))?;
+    std::fs::remove_file(&file)?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    ensure!(!text(&output.stderr).contains("curfew rescue:"), "{}", text(&output.stderr));
+    Ok(Answer { code: output.status.code(), out: text(&output.stdout) })
+}
+
+/// The Job's pod, once its main is done and all that holds it is ready to be asked.
+async fn hanging(space: &Space, job: &str) -> Result<Pod> {
+    let hangs = |pod: &Pod| {
+        let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+        let up = statuses.into_iter().all(|container| container.name == "main" || container.ready);
+        ended(pod, "main").is_some() && up
+    };
+    space.pod_until(job, "hangs", hangs).await
+}
+
+/// How often a container of the Job's pod was started again.
+async fn restarts(space: &Space, job: &str, container: &str) -> Result<i32> {
+    let pod = space.pods_of(job).await?.remove(0);
+    let found = containers(&pod).into_iter().find(|found| found.name == container);
+    Ok(found.with_context(|| format!("no {container}"))?.restarts)
+}
+
+/// The Job with a container `helper`, and no longer to live than it takes to be killed.
+fn helped(job: Value) -> Value {
+    with(job, |job| {
+        let helper =
+            json!({"name": "helper", "image": image("test-busybox"), "command": ["sh", "-c", HELPER]});
+        let pod = pod_of(job);
+        if let Some(containers) = pod["containers"].as_array_mut() {
+            containers.push(helper);
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_and_changes_nothing() -> Result<()> {
+    Setup::new("rescue dry run")
+        .mesh(Shape::Linkerd)
+        .run(async |space| {
+            space.apply(job("work", "true")).await?;
+            let before = hanging(space, "work").await?;
+            let answer = rescue(space, &[])?;
+            ensure!(answer.code == Some(1), "{:?}: {}", answer.code, answer.out);
+            let name = before.metadata.name.clone().unwrap_or_default();
+            let told = answer.out.lines().any(|line| line.contains(&name) && line.contains("linkerd-proxy"));
+            ensure!(told && answer.out.contains("Nothing was changed"), "{}", answer.out);
+            let after = space.pods_of("work").await?.remove(0);
+            ensure!(after.spec == before.spec, "its spec changed");
+            ensure!(after.metadata.annotations == before.metadata.annotations, "its annotations changed");
+            ensure!(ended(&after, "linkerd-proxy").is_none(), "its proxy ended");
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_proxy_whose_endpoint_is_open_is_told_to_go() -> Result<()> {
+    for shape in Shape::ALL {
+        Setup::new("rescue open")
+            .mesh(shape)
+            .annotation("config.linkerd.io/proxy-admin-shutdown", "enabled")
+            .run(async |space| {
+                space.apply(job("work", "true")).await?;
+                hanging(space, "work").await?;
+                let answer = rescue(space, &["--yes"])?;
+                ensure!(answer.code == Some(0) && answer.out.contains("answered 200"), "{}", answer.out);
+                ensure!(!answer.out.contains("swapped"), "{}", answer.out);
+                space.job_completes("work").await?;
+                ensure!(restarts(space, "work", shape.proxy()).await? == 0, "it was started again");
+                Ok(())
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_proxy_whose_endpoint_is_closed_gets_another_image() -> Result<()> {
+    Setup::new("rescue closed")
+        .mesh(Shape::Linkerd)
+        .run(async |space| {
+            space.apply(job("work", "true")).await?;
+            hanging(space, "work").await?;
+            let answer = rescue(space, &["--yes", "--output", "json"])?;
+            ensure!(answer.code == Some(0), "{}", answer.out);
+            let told: Value = serde_json::from_str(&answer.out)?;
+            let outcome = &told[0]["outcome"];
+            let did = outcome["did"].to_string();
+            ensure!(did.contains("answered 404") && did.contains("image swapped"), "{told}");
+            ensure!(outcome["ended"] == "Succeeded", "{told}");
+            space.job_completes("work").await
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_failed_main_fails_its_job_as_it_would_have() -> Result<()> {
+    Setup::new("rescue failed")
+        .mesh(Shape::Linkerd)
+        .run(async |space| {
+            space.apply(job("work", "exit 3")).await?;
+            hanging(space, "work").await?;
+            let answer = rescue(space, &["--yes"])?;
+            ensure!(answer.code == Some(0) && answer.out.contains(": Failed after"), "{}", answer.out);
+            space.job_fails("work").await
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_sidecar_without_an_endpoint_that_only_a_row_knows_gets_another_image() -> Result<()> {
+    Setup::new("rescue row")
+        .run(async |space| {
+            space.apply(helped(job("work", "true"))).await?;
+            hanging(space, "work").await?;
+            let answer = rescue(space, &[])?;
+            ensure!(answer.out.contains("no shutdown endpoint known"), "{}", answer.out);
+            let answer = rescue(space, &["--yes"])?;
+            ensure!(answer.code == Some(0) && answer.out.contains("helper: image swapped"), "{}", answer.out);
+            space.job_completes("work").await
+        })
+        .await
+}
+
+#[tokio::test]
+async fn under_on_failure_a_swapped_image_is_a_restart_which_is_said_before() -> Result<()> {
+    Setup::new("rescue restart")
+        .mesh(Shape::Linkerd)
+        .run(async |space| {
+            let patient = with(job("work", "true"), |job| {
+                job["spec"]["backoffLimit"] = json!(6);
+                pod_of(job)["restartPolicy"] = json!("OnFailure");
+            });
+            space.apply(patient).await?;
+            hanging(space, "work").await?;
+            let said = rescue(space, &[])?.out;
+            ensure!(said.contains("counts as a restart"), "{said}");
+            let answer = rescue(space, &["--yes"])?;
+            ensure!(answer.code == Some(0), "{}", answer.out);
+            space.job_completes("work").await?;
+            ensure!(restarts(space, "work", "linkerd-proxy").await? == 1, "no restart was counted");
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_pod_at_work_is_left_alone() -> Result<()> {
+    Setup::new("rescue at work")
+        .mesh(Shape::Linkerd)
+        .run(async |space| {
+            space.apply(job("work", "sleep 600")).await?;
+            let works = |pod: &Pod| containers(pod).iter().filter(|c| c.state == "running").count() == 2;
+            let pod = space.pod_until("work", "works", works).await?;
+            let answer = rescue(space, &["--yes"])?;
+            ensure!(answer.code == Some(0) && answer.out == "nothing hangs\n", "{}", answer.out);
+            let after = space.pods_of("work").await?.remove(0);
+            ensure!(after.spec == pod.spec && works(&after), "it was touched");
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn fifty_pods_are_let_go_at_once() -> Result<()> {
+    const MANY: usize = 50;
+    Setup::new("rescue fifty")
+        .run(async |space| {
+            let many = with(helped(job("work", "true")), |job| {
+                job["spec"]["completions"] = json!(MANY);
+                job["spec"]["parallelism"] = json!(MANY);
+            });
+            space.apply(many).await?;
+            // Pods start one after another.
+            let patience = std::time::Duration::from_secs(300);
+            space
+                .until("fifty pods hang", patience, async || {
+                    let pods = space.api::<Pod>().list(&ListParams::default()).await?.items;
+                    let hang = pods.iter().filter(|pod| ended(pod, "main").is_some()).count();
+                    Ok(if hang == MANY { Ok(()) } else { Err(hang) })
+                })
+                .await?;
+            let answer = rescue(space, &["--yes", "--timeout", "3m"])?;
+            ensure!(answer.code == Some(0), "{}", answer.out);
+            let ended = answer.out.lines().filter(|line| line.contains(": Succeeded after")).count();
+            ensure!(ended == MANY, "{ended} of {MANY}: {}", answer.out);
+            space.job_completes("work").await
+        })
+        .await
+}
