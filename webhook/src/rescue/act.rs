@@ -62,6 +62,11 @@ pub async fn release(cluster: &Cluster, pod: &Hanging, image: &str, patience: Du
 
 impl Release<'_> {
     async fn all(&mut self, until: Instant) -> Result<Option<String>, Denied> {
+        if let Some(why) = self.pod.hopeless() {
+            // One that stays is enough, so the others are not touched.
+            self.did.push(why);
+            return Ok(None);
+        }
         let mut acted = false;
         for holder in &self.pod.sidecars {
             acted |= self.end(holder).await?;
@@ -110,7 +115,7 @@ impl Release<'_> {
             Kind::Sidecar { .. } | Kind::Noop { .. } => {}
         }
         if let Some(why) = no_swap {
-            self.did.push(format!("{container}: {why}; delete the pod, or its Job"));
+            self.did.push(format!("{container}: {why}"));
             return Ok(false);
         }
         match self.cluster.swap(self.pod, container, self.image).await {

@@ -61,7 +61,8 @@ async fn forwarded(
         .body(Empty::<Bytes>::new())
         .map_err(|error| unreached(&error))?;
 
-    let right = "create (and get) pods/portforward";
+    // A WebSocket begins with a GET; since Kubernetes 1.35 it takes both.
+    let right = "create and get pods/portforward";
     let mut forward = cluster.api(namespace).portforward(pod, &[port]).await.map_err(|error| {
         Refusal::NoWay(denied(error, right, Some(namespace), &format!("pod {namespace}/{pod}")))
     })?;

@@ -91,13 +91,17 @@ impl Cluster {
         let config = match (kubeconfig, context) {
             (Some(path), _) => {
                 let name = || path.display().to_string();
-                let file = Kubeconfig::read_from(path).with_context(name)?;
-                Config::from_custom_kubeconfig(file, &options).await.with_context(name)?
+                let file = Kubeconfig::read_from(path).map_err(without_contents).with_context(name)?;
+                Config::from_custom_kubeconfig(file, &options)
+                    .await
+                    .map_err(without_contents)
+                    .with_context(name)?
             }
-            (None, Some(_)) => Config::from_kubeconfig(&options).await?,
-            (None, None) => {
-                Config::infer().await.context("no cluster: set KUBECONFIG, or give --kubeconfig")?
-            }
+            (None, Some(_)) => Config::from_kubeconfig(&options).await.map_err(without_contents)?,
+            (None, None) => Config::infer()
+                .await
+                .map_err(without_contents)
+                .context("no cluster: set KUBECONFIG, or give --kubeconfig")?,
         };
         let namespace = config.default_namespace.clone();
         Ok((Self::new(Client::try_from(config)?), namespace))
@@ -219,6 +223,11 @@ impl Cluster {
     }
 }
 
+/// The first line of a message about a kubeconfig: the others quote the file, tokens and all.
+fn without_contents(error: impl std::error::Error) -> anyhow::Error {
+    anyhow::anyhow!("{}", error.to_string().lines().next().unwrap_or_default())
+}
+
 /// What the API server's refusal means.
 pub(super) fn denied(error: kube::Error, right: &str, namespace: Option<&str>, object: &str) -> Denied {
     match error {
@@ -234,4 +243,19 @@ pub(super) fn denied(error: kube::Error, right: &str, namespace: Option<&str>, o
 /// The time, for [`Circumstances`].
 pub fn now() -> Timestamp {
     Timestamp::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_is_broken_is_named_and_never_quoted() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(&file, "users:\n- name: me\n  user: {token: s3cret\ncontexts: []\n").expect("writes");
+        let Err(error) = Cluster::connect(Some(file.path()), None).await else { panic!("it is no YAML") };
+        let told = format!("{error:#}");
+        assert!(told.contains(&file.path().display().to_string()), "{told}");
+        assert!(!told.contains("s3cret"), "{told}");
+    }
 }

@@ -123,7 +123,8 @@ impl Holder {
     pub fn can_go(&self) -> bool {
         match &self.kind {
             Kind::Sidecar { endpoint, .. } => endpoint.is_some() || self.no_swap.is_none(),
-            Kind::Reaper | Kind::Noop { .. } => self.no_swap.is_none(),
+            Kind::Noop { .. } => self.no_swap.is_none(),
+            Kind::Reaper => true,
         }
     }
 }

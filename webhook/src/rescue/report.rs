@@ -55,14 +55,16 @@ fn how(pod: &Hanging) -> String {
     if pod.left.is_some() {
         return "left".to_owned();
     }
+    if pod.hopeless().is_some() {
+        return "none".to_owned();
+    }
     let mut ways: Vec<&str> = Vec::new();
     for holder in &pod.sidecars {
         let way = match (&holder.kind, holder.no_swap.is_none()) {
             (Kind::Sidecar { endpoint: Some(_), .. }, true) => "endpoint, else image",
             (Kind::Sidecar { endpoint: Some(_), .. }, false) => "endpoint",
             (Kind::Reaper, _) => "signal",
-            (_, true) => "image",
-            (_, false) => "none",
+            _ => "image",
         };
         if !ways.contains(&way) {
             ways.push(way);

@@ -100,7 +100,7 @@ async fn an_endpoint_out_of_reach_is_passed_over_and_the_missing_right_named() {
     let fake = Fake { obliging: true, uid: "u", forbidden: &["/portforward"], ..Fake::default() };
     let outcome = released(&fake, &hanging(sidecar(Some("http://127.0.0.1:1/quit")))).await;
     assert_eq!(outcome.ended.as_deref(), Some("Succeeded"));
-    assert_eq!(outcome.missing, ["create (and get) pods/portforward in namespace ns"]);
+    assert_eq!(outcome.missing, ["create and get pods/portforward in namespace ns"]);
     assert!(outcome.did[0].contains("cannot GET /api/v1/namespaces/ns/pods/pod/portforward"), "{outcome:?}");
     assert_eq!(outcome.did[1], "proxy: image swapped");
 }
@@ -136,14 +136,19 @@ async fn a_pod_made_anew_under_the_name_is_another() {
 }
 
 #[tokio::test]
-async fn nothing_is_done_where_nothing_can_be() {
+async fn a_pod_of_which_one_container_would_stay_is_not_touched() {
     let fake = Fake { uid: "u", ..Fake::default() };
     let mut pod = hanging(sidecar(None));
-    pod.sidecars[0].no_swap = Some("no such command".to_owned());
+    let stays = Holder {
+        container: "stays".to_owned(),
+        no_swap: Some("no such command".to_owned()),
+        ..pod.sidecars[0].clone()
+    };
+    pod.sidecars.push(stays);
     let outcome = released(&fake, &pod).await;
     assert_eq!(outcome.ended, None);
-    assert_eq!(outcome.did[0], "proxy: no such command; delete the pod, or its Job");
-    assert!(patches(&fake).is_empty());
+    assert_eq!(outcome.did, ["stays: no such command; delete the pod, or its Job"]);
+    assert!(fake.asked.lock().expect("no panic").is_empty());
 }
 
 #[tokio::test]
