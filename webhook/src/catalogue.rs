@@ -5,17 +5,23 @@
 
 mod bypass;
 mod endpoint;
+mod evidence;
+mod hold;
 mod image;
 mod key;
 mod load;
 mod native;
+mod port;
 mod sidecar;
 mod workload;
 
 pub use bypass::{Bypass, PortList, lists_port, with_port};
 pub use endpoint::{Endpoint, EndpointError};
+pub use evidence::Evidence;
+pub use hold::{Held, Hold};
 pub use image::repository;
 pub use load::{BrokenRow, Catalogue, Rows, user_rows};
 pub use native::Native;
-pub use sidecar::{Evidence, Port, PortSource, Resolved, Settings, Shutdown, Sidecar};
+pub use port::{Port, PortSource};
+pub use sidecar::{Resolved, Settings, Shutdown, Sidecar};
 pub use workload::{JobName, Match, PlainPorts, Workload, Wrapper};

@@ -8,6 +8,7 @@
 
 mod edit;
 mod native;
+mod reaper;
 
 use json_patch::PatchError;
 use serde::{Serialize, Serializer};
@@ -15,7 +16,10 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     catalogue::repository,
-    plan::{APPLIED_LABEL, Edits, EnvEdit, INSTALLER, Install, Plan, ProbeEdit, STATUS, Wrap},
+    plan::{
+        APPLIED_LABEL, Edits, EnvEdit, INSTALLER, Install, Plan, ProbeEdit, REAPER_LABEL, Reaper, STATUS,
+        Wrap,
+    },
     pod::{Container, Metadata, Pod},
 };
 use edit::Editor;
@@ -43,13 +47,18 @@ struct Variable<'a> {
 /// `pod` is what is patched, which has to have the containers of the pod that was planned for.
 pub fn of(pod: &Pod<'_>, plan: &Plan) -> Patch {
     let mut editor = Editor::default();
-    let Edits { annotations, remove_annotations, env, wraps, install, native } = &plan.edits;
+    let Edits { annotations, remove_annotations, env, wraps, install, reaper, native } = &plan.edits;
 
     let Metadata { is_there, labels, annotations: present, .. } = &pod.metadata;
     if !is_there {
         editor.add(format_args!("/metadata"), &serde_json::Map::new());
     }
-    editor.set_entries("labels", labels, &[(APPLIED_LABEL, plan.strategy.name())]);
+    let of_reaper = reaper.as_ref().map(|_| (REAPER_LABEL, "true"));
+    let own_labels: Vec<_> = [(APPLIED_LABEL, plan.strategy.name())].into_iter().chain(of_reaper).collect();
+    editor.set_entries("labels", labels, &own_labels);
+    if reaper.is_none() {
+        editor.remove_entry("labels", labels, REAPER_LABEL);
+    }
     let status = plan.status();
     let mut entries: Vec<_> = annotations.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     entries.push((STATUS, &status));
@@ -63,9 +72,8 @@ pub fn of(pod: &Pod<'_>, plan: &Plan) -> Patch {
     for key in remove_annotations {
         editor.remove_entry("annotations", present, key);
     }
-    if let Some(Install { volumes, init_container }) = install {
-        let names: Vec<_> = pod.spec.volumes.iter().map(|volume| &*volume.name).collect();
-        editor.append_missing("/spec/volumes", &names, volumes, |volume| volume.name);
+    add_volumes(&mut editor, pod, install.as_ref(), reaper.as_ref());
+    if let Some(Install { init_container, .. }) = install {
         let names: Vec<_> = pod.spec.init_containers.iter().map(|container| &*container.name).collect();
         editor.append_missing("/spec/initContainers", &names, init_container, |container| container.name);
         if let Some(wanted) = init_container {
@@ -78,10 +86,24 @@ pub fn of(pod: &Pod<'_>, plan: &Plan) -> Patch {
     for of_one in env.chunk_by(|a, b| a.index == b.index) {
         set_env(&mut editor, &pod.spec.containers[of_one[0].index], of_one);
     }
+    reaper::carry_out(&mut editor, &pod.spec, reaper.as_ref());
     if let Some(native) = native {
         native::carry_out(&mut editor, &pod.spec, native);
     }
     editor.finish()
+}
+
+/// All at once, each once: wrappers and reaper have some in common.
+fn add_volumes(editor: &mut Editor, pod: &Pod<'_>, install: Option<&Install>, reaper: Option<&Reaper>) {
+    let of_install = install.into_iter().flat_map(|install| &install.volumes);
+    let mut volumes: Vec<_> = of_install.collect();
+    for volume in reaper.into_iter().flat_map(|reaper| &reaper.volumes) {
+        if volumes.iter().all(|other| other.name != volume.name) {
+            volumes.push(volume);
+        }
+    }
+    let names: Vec<_> = pod.spec.volumes.iter().map(|volume| &*volume.name).collect();
+    editor.append_missing("/spec/volumes", &names, volumes, |volume| volume.name);
 }
 
 /// A pod made from a patched one brings its installer along, of whatever version that was.

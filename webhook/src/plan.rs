@@ -18,6 +18,8 @@ mod obstacle;
 mod ports;
 mod prepare;
 mod probe;
+mod reaper;
+mod resources;
 mod status;
 mod strategy;
 mod survey;
@@ -30,7 +32,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-pub use added::{AddedContainer, AddedMount, AddedVolume, EmptyDir, Image, SecurityContext};
+pub use added::{
+    AddedContainer, AddedMount, AddedVariable, AddedVolume, DownwardApi, EmptyDir, Image, SecurityContext,
+};
 pub use deliver::{BIN_DIR, BIN_VOLUME, INSTALLER, Install, REAPER, RUN_DIR, RUN_VOLUME, TOKEN_VOLUME};
 pub use finish::ExitCodes;
 pub use gate::GATE;
@@ -41,9 +45,9 @@ pub use layout::{Conversion, GatePlace, Move, Place};
 pub use native::{Gate, Native, Repair};
 pub use prepare::EnvEdit;
 pub use probe::ProbeEdit;
-pub use strategy::{Strategy, Wish};
+pub use reaper::{DONE_DIR, DONE_VOLUME, REAPER_CONTAINER, Reaper, is_done_volume, is_intact, is_reaper};
 pub use survey::{Form, Found, Survey};
-pub use values::{ControlPort, Net, OnTimeout};
+pub use values::{ControlPort, Net, OnTimeout, Strategy, Wish};
 pub use wishes::Wishes;
 pub use wrap::{Wrap, own_command};
 
@@ -137,6 +141,8 @@ pub struct Edits {
     pub wraps: Vec<Wrap>,
     /// How the wrapper comes into the pod; absent where no command is replaced.
     pub install: Option<Install>,
+    /// What ends the sidecars once the watch says that the mains are done; where absent, one of an earlier pass goes.
+    pub reaper: Option<Reaper>,
     /// Sidecars to make native; carried out last, so places in the rest are those of the pod as it came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub native: Option<Native>,

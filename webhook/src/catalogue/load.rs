@@ -101,21 +101,25 @@ impl Rows {
 /// # Errors
 /// The text is no YAML list at all.
 pub fn user_rows(text: &str) -> Result<(Vec<Sidecar>, Vec<BrokenRow>), String> {
-    let sidecars = serde_saphyr::from_str_with_options(text, of_anybody())
-        .map_err(|error| error.without_snippet().to_string())?;
+    let sidecars = of_anybody(text)?;
     let (sidecars, _, broken) = Rows { sidecars, workloads: Vec::new() }.read();
     Ok((sidecars, broken))
 }
 
-/// What an annotation, which anybody may write, can cost. A row has some thirty nodes; aliases are rare.
-fn of_anybody() -> serde_saphyr::Options {
-    serde_saphyr::options! {
+/// Reads YAML of an annotation, which anybody may write, so that it cannot cost much. A row has some thirty nodes;
+/// aliases are rare.
+///
+/// # Errors
+/// It is none, or too much of it: says where.
+pub(super) fn of_anybody<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_events: 20_000, max_nodes: 10_000, max_depth: 16, max_documents: 1, max_anchors: 100,
             max_aliases: 100, max_recorded_anchor_events: 10_000, max_merge_keys: 100,
         },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000 },
-    }
+    };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| error.without_snippet().to_string())
 }
 
 fn each<T: DeserializeOwned>(
@@ -150,6 +154,9 @@ fn checked(row: Sidecar) -> Result<Sidecar, String> {
     }
     if row.containers.is_empty() && row.evidence.is_empty() {
         return Err("neither `containers` nor `evidence` says which container it is".to_owned());
+    }
+    if let Some(hold) = row.hold.as_ref().filter(|hold| of_anybody::<Value>(&hold.value).is_err()) {
+        return Err(format!("hold.value: `{}` is no value in YAML", hold.value));
     }
     let endpoints = [row.ready.as_ref(), row.shutdown.as_ref().map(|shutdown| &shutdown.url)];
     let names = endpoints.into_iter().flatten().filter_map(|endpoint| endpoint.port_name());

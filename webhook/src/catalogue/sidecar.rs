@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Bypass, Native, endpoint::Endpoint, image};
+use super::{Bypass, Evidence, Hold, Native, Port, endpoint::Endpoint};
 use crate::pod::{Container, Pod};
 
 /// A helper container that never ends by itself.
@@ -40,6 +40,15 @@ pub struct Sidecar {
     /// How it is told to end; where absent it cannot be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shutdown: Option<Shutdown>,
+    /// Its owner ends it where only it still runs: what that is. Such a sidecar holds no pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handled_by: Option<String>,
+    /// Its injector looks only at pods with this annotation, so that others need not be told anything in advance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<String>,
+    /// How its injector is told to have the mains wait for it, where their commands cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
     /// The mesh reads its annotations from the pod's namespace, too; the pod's win.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reads_namespace: bool,
@@ -56,56 +65,6 @@ pub struct Sidecar {
     pub bypass: Option<Bypass>,
 }
 
-/// One thing that proves a container to be a sidecar.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub enum Evidence {
-    /// The image's repository is this path or ends with it.
-    Image(String),
-    /// The container has this environment variable.
-    Env(String),
-    /// The container's arguments begin with these.
-    Args(Vec<String>),
-    /// The pod has this annotation, and its text names the container in double quotes.
-    NamedBy(String),
-}
-
-/// A port of a sidecar.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Port {
-    /// Its number where none of `from` gives one.
-    pub default: u16,
-    /// Where the pod says its number; the first that does wins.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub from: Vec<PortSource>,
-    /// Another port without which this one does not answer: off (0) where that one is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub needs: Option<String>,
-}
-
-/// Where a pod says the number of a port.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub enum PortSource {
-    /// An environment variable of the sidecar: a number, or an address that ends with one.
-    Env(String),
-    /// A declared port of this name.
-    ContainerPort(String),
-    /// An annotation of the pod.
-    Annotation(String),
-    /// A field of a JSON object in an environment variable of the sidecar.
-    #[serde(rename_all = "camelCase")]
-    EnvJson {
-        /// The variable.
-        env: String,
-        /// The field.
-        field: String,
-    },
-    /// The `httpGet` probe of the sidecar with this path.
-    Probe(String),
-}
-
 /// How a sidecar is told to end.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -116,6 +75,9 @@ pub struct Shutdown {
     /// cannot be told to end.
     #[serde(default, skip_serializing_if = "Settings::is_empty")]
     pub requires: Settings,
+    /// What a user does where it has no shutdown endpoint, by its ports or what it requires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mend: Option<String>,
     /// Set too, unless the user has set something else.
     #[serde(default, skip_serializing_if = "Settings::is_empty")]
     pub prefers: Settings,
@@ -156,7 +118,15 @@ impl Sidecar {
             .flat_map(|settings| settings.annotations.keys())
             .chain(self.switch.keys())
             .chain(listed)
+            .chain(self.asked_by.as_ref())
+            .chain(self.hold.as_ref().map(|hold| &hold.annotation))
             .chain(lists)
+    }
+
+    /// The flag of the program that takes its shutdown endpoint: those that carry no traffic go first, as what they
+    /// still have to send goes through the others.
+    pub fn shutdown_flag(&self) -> &'static str {
+        if self.carries_traffic { "--shutdown" } else { "--shutdown-first" }
     }
 
     /// Whether a container is this sidecar.
@@ -187,61 +157,6 @@ impl Sidecar {
             ready: self.ready.as_ref().and_then(resolve),
             shutdown: self.shutdown.as_ref().and_then(|shutdown| resolve(&shutdown.url)),
             pre_stop: self.native.as_ref().and_then(|native| native.pre_stop(&ports)),
-        }
-    }
-}
-
-// === impl Evidence ===
-
-impl Evidence {
-    fn holds(&self, container: &Container<'_>, pod: &Pod<'_>) -> bool {
-        match self {
-            Self::Image(path) => {
-                container.image.as_deref().is_some_and(|image| image::ends_with_path(image, path))
-            }
-            Self::Env(name) => container.env.iter().any(|var| var.name == *name),
-            Self::Args(prefix) => {
-                container.args.len() >= prefix.len()
-                    && container.args.iter().zip(prefix).all(|(a, b)| *a == *b)
-            }
-            Self::NamedBy(annotation) => pod
-                .metadata
-                .annotation(annotation)
-                .is_some_and(|text| text.contains(&format!("\"{}\"", container.name))),
-        }
-    }
-}
-
-// === impl Port ===
-
-impl Port {
-    fn number(&self, container: &Container<'_>, pod: &Pod<'_>) -> u16 {
-        self.from.iter().find_map(|source| source.number(container, pod)).unwrap_or(self.default)
-    }
-}
-
-// === impl PortSource ===
-
-impl PortSource {
-    fn number(&self, container: &Container<'_>, pod: &Pod<'_>) -> Option<u16> {
-        // An address ends with its port, whatever comes before: `0.0.0.0:4191`, `[::]:4191`, `4191`.
-        let last_number = |text: &str| text.rsplit(':').next().and_then(|number| number.trim().parse().ok());
-        match self {
-            Self::Env(name) => container.env_value(name).and_then(last_number),
-            Self::ContainerPort(name) => container
-                .ports
-                .iter()
-                .find(|port| port.name.as_deref() == Some(name))
-                .map(|port| port.container_port),
-            Self::Annotation(key) => pod.metadata.annotation(key).and_then(last_number),
-            Self::EnvJson { env, field } => {
-                let object: serde_json::Value = serde_json::from_str(container.env_value(env)?).ok()?;
-                object.get(field)?.as_u64()?.try_into().ok()
-            }
-            Self::Probe(path) => container
-                .probes()
-                .find_map(|probe| probe.http_port(path))
-                .and_then(|port| port.try_into().ok()),
         }
     }
 }

@@ -44,6 +44,17 @@ impl Editor {
         self.push("add", path, Some(value));
     }
 
+    /// Puts a value in the place of one that is there.
+    pub(super) fn replace(&mut self, path: fmt::Arguments<'_>, value: &impl Serialize) {
+        self.push("replace", path, Some(value));
+    }
+
+    /// Takes an array element out, whose name is tested.
+    pub(super) fn take_out(&mut self, element: &str, name: &str) {
+        self.operations.push(json("test", None, format_args!("{element}/name"), Some(name)));
+        self.push::<()>("remove", format_args!("{element}"), None);
+    }
+
     /// Removes a member that is there.
     pub(super) fn remove(&mut self, path: fmt::Arguments<'_>) {
         self.push::<()>("remove", path, None);

@@ -14,6 +14,9 @@ pub struct AddedVolume {
     /// An empty folder,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub empty_dir: Option<EmptyDir>,
+    /// what the API knows of the pod,
+    #[serde(rename = "downwardAPI", skip_serializing_if = "Option::is_none")]
+    pub downward_api: Option<DownwardApi>,
     /// or the files of an image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<Image>,
@@ -25,6 +28,40 @@ pub struct AddedVolume {
 pub struct EmptyDir {
     /// Whoever fills it beyond this is evicted, not the node.
     pub size_limit: &'static str,
+}
+
+/// `downwardAPI`: one file.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DownwardApi {
+    items: [DownwardFile; 1],
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DownwardFile {
+    path: &'static str,
+    field_ref: FieldRef,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FieldRef {
+    field_path: &'static str,
+}
+
+/// An environment variable whose value is a field of the pod.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AddedVariable {
+    /// Its name.
+    pub name: &'static str,
+    value_from: FieldSource,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FieldSource {
+    field_ref: FieldRef,
 }
 
 /// `image` of a volume.
@@ -50,7 +87,7 @@ pub struct AddedMount {
     pub read_only: bool,
 }
 
-/// An init container.
+/// A container.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AddedContainer {
@@ -62,7 +99,10 @@ pub struct AddedContainer {
     pub image_pull_policy: PullPolicy,
     /// What it runs.
     pub command: Vec<String>,
-    /// Those of the largest main.
+    /// What it is told of the pod.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<AddedVariable>,
+    /// As little as keeps what holds for the pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<Value>,
     /// Pod Security `restricted`.
@@ -99,7 +139,25 @@ struct SeccompProfile {
 impl AddedVolume {
     /// An empty folder of that size.
     pub(super) fn empty(name: &'static str, size_limit: &'static str) -> Self {
-        Self { name, empty_dir: Some(EmptyDir { size_limit }), image: None }
+        Self { name, empty_dir: Some(EmptyDir { size_limit }), downward_api: None, image: None }
+    }
+
+    /// The files of an image.
+    pub(super) fn of_image(name: &'static str, image: Image) -> Self {
+        Self { name, empty_dir: None, downward_api: None, image: Some(image) }
+    }
+
+    /// A folder with this field of the pod in this file.
+    pub(super) fn of_field(name: &'static str, path: &'static str, field_path: &'static str) -> Self {
+        let items = [DownwardFile { path, field_ref: FieldRef { field_path } }];
+        Self { name, empty_dir: None, downward_api: Some(DownwardApi { items }), image: None }
+    }
+}
+
+impl AddedVariable {
+    /// With the value of this field of the pod.
+    pub(super) fn of_field(name: &'static str, field_path: &'static str) -> Self {
+        Self { name, value_from: FieldSource { field_ref: FieldRef { field_path } } }
     }
 }
 

@@ -1,15 +1,15 @@
 //! How the wrapper comes into the pod, and with which rights.
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::{
     added::{AddedContainer, AddedMount, AddedVolume, Image, SecurityContext},
-    gate,
+    gate, resources,
 };
 use crate::{
     config::{Delivery, Settings},
-    pod::{Container, Pod, Quantity, VolumeMount},
+    pod::{Container, Pod, Volume, VolumeMount},
 };
 
 /// Where mains find the wrapper.
@@ -28,6 +28,8 @@ pub const TOKEN_VOLUME: &str = "curfew-no-token";
 pub const INSTALLER: &str = "curfew-install";
 
 const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// A size of its own is what tells that volume from another of the name.
+const TOKEN_SIZE: &str = "1Mi";
 /// Where the image holds the binary.
 pub(super) const IN_IMAGE: &str = "/curfew-reaper";
 /// Any but 0; the image's own user is the same.
@@ -55,7 +57,7 @@ pub(super) fn install(
     let init_container = match reaper.delivery {
         Delivery::ImageVolume => {
             let image = Image { reference: reaper.image.clone(), pull_policy: reaper.image_pull_policy };
-            volumes.push(AddedVolume { name: BIN_VOLUME, empty_dir: None, image: Some(image) });
+            volumes.push(AddedVolume::of_image(BIN_VOLUME, image));
             None
         }
         Delivery::InitContainer => {
@@ -95,10 +97,17 @@ pub(super) fn conflict(pod: &Pod<'_>, mains: &[(usize, &Container<'_>)]) -> Opti
     if containers.into_iter().any(|container| namesake(&container)) {
         return Some(format!("container name {INSTALLER} is taken; rename it"));
     }
-    let taken = pod.spec.volumes.iter().find(|v| [BIN_VOLUME, RUN_VOLUME, TOKEN_VOLUME].contains(&&*v.name));
+    let is_taken = |v: &&Volume<'_>| [BIN_VOLUME, RUN_VOLUME].contains(&&*v.name) || takes_no_token(v);
+    let taken = pod.spec.volumes.iter().find(is_taken);
     taken
         .filter(|_| !has_been_here(pod))
         .map(|volume| format!("volume name {} is taken; rename it", volume.name))
+}
+
+/// A volume has the name of the one in the place of the token, and is another.
+pub(super) fn takes_no_token(volume: &Volume<'_>) -> bool {
+    let empty = volume.empty_dir.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
+    volume.name == TOKEN_VOLUME && empty.is_none_or(|empty| empty["sizeLimit"] != TOKEN_SIZE)
 }
 
 /// An earlier pass has left something in the pod, so volumes of these names are its own.
@@ -120,18 +129,18 @@ pub(super) fn is_installer(container: &Container<'_>) -> bool {
 
 fn installer(pod: &Pod<'_>, mains: &[(usize, &Container<'_>)], settings: &Settings) -> AddedContainer {
     let command = [IN_IMAGE, "install", BIN_DIR].map(str::to_owned).into();
-    let mut installer = init_container(INSTALLER, command, pod, mains, settings);
+    let mut installer = container(INSTALLER, command, resources::of_largest(mains, settings), pod, settings);
     let bin = AddedMount { name: BIN_VOLUME, mount_path: BIN_DIR, read_only: false };
     installer.volume_mounts.insert(0, bin);
     installer
 }
 
-/// An init container of the wrapper's image, with nothing but the right to run.
-pub(super) fn init_container(
+/// A container of the wrapper's image, with nothing but the right to run.
+pub(super) fn container(
     name: &'static str,
     command: Vec<String>,
+    resources: Option<Value>,
     pod: &Pod<'_>,
-    mains: &[(usize, &Container<'_>)],
     settings: &Settings,
 ) -> AddedContainer {
     // The user is the image's own (OpenShift assigns one), unless the pod forces root on it.
@@ -141,7 +150,8 @@ pub(super) fn init_container(
         image: settings.reaper.image.clone(),
         image_pull_policy: settings.reaper.image_pull_policy,
         command,
-        resources: resources(mains, settings),
+        env: Vec::new(),
+        resources,
         security_context: SecurityContext::restricted(root.then_some(USER)),
         termination_message_policy: "FallbackToLogsOnError",
         // The API server mounts a token wherever nothing is mounted yet.
@@ -151,39 +161,5 @@ pub(super) fn init_container(
 
 /// The volume in the place of the token.
 pub(super) fn no_token() -> AddedVolume {
-    AddedVolume::empty(TOKEN_VOLUME, "1Mi")
-}
-
-/// Those of the largest main: an init container's request is a maximum over the pod, not a summand, so this asks
-/// the cluster for nothing more, keeps the pod's QoS class, and passes every LimitRange the main passes.
-fn resources(mains: &[(usize, &Container<'_>)], settings: &Settings) -> Option<Value> {
-    if let Some(resources) = &settings.reaper.resources {
-        return Some(json!(resources));
-    }
-    let size = |resources: &Value, name: &str| {
-        ["limits", "requests"]
-            .iter()
-            .filter_map(|list| Quantity::parse(resources.get(list)?.get(name)?.as_str()?))
-            .next()
-    };
-    let with_size = mains.iter().filter_map(|(_, main)| {
-        let resources = main.resources()?;
-        Some(((size(&resources, "memory"), size(&resources, "cpu")), resources))
-    });
-    with_size
-        .reduce(|largest, next| if next.0 > largest.0 { next } else { largest })
-        .map(|(_, resources)| compute_only(&resources))
-}
-
-/// Without devices, huge pages and claims: copying a file needs none.
-fn compute_only(resources: &Value) -> Value {
-    let lists = ["limits", "requests"].into_iter().filter_map(|list| {
-        let amounts = resources.get(list)?.as_object()?.iter();
-        let kept: Map<_, _> = amounts
-            .filter(|(name, _)| ["cpu", "memory", "ephemeral-storage"].contains(&name.as_str()))
-            .map(|(name, amount)| (name.clone(), amount.clone()))
-            .collect();
-        (!kept.is_empty()).then(|| (list.to_owned(), Value::Object(kept)))
-    });
-    Value::Object(lists.collect())
+    AddedVolume::empty(TOKEN_VOLUME, TOKEN_SIZE)
 }

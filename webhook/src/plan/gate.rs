@@ -4,7 +4,7 @@
 //! which old kubelets get wrong (kubernetes#132826). The gate asks on loopback, which the kubelet cannot reach, and its
 //! exit with 69 is a verdict, where a startup probe would restart the proxy for ever.
 
-use super::{Survey, Wishes, added::AddedContainer, deliver, wrap};
+use super::{Survey, Wishes, added::AddedContainer, deliver, resources, wrap};
 use crate::{
     config::Settings,
     pod::{Container, Pod},
@@ -32,7 +32,7 @@ pub(super) fn container(
     }
     // The default, as nothing else is said of the container's.
     flag("--message", "/dev/termination-log");
-    deliver::init_container(GATE, command, pod, &survey.mains, settings)
+    deliver::container(GATE, command, resources::of_largest(&survey.mains, settings), pod, settings)
 }
 
 /// Why there cannot be a gate, if so: something else has a name of it.
@@ -42,8 +42,7 @@ pub(super) fn conflict(pod: &Pod<'_>) -> Option<String> {
     if spec.containers.iter().any(|c| c.name == GATE) || spec.init_containers.iter().any(in_the_way) {
         return Some(format!("container name {GATE} is taken; rename it"));
     }
-    let mut volumes = spec.volumes.iter();
-    let taken = !deliver::has_been_here(pod) && volumes.any(|volume| volume.name == deliver::TOKEN_VOLUME);
+    let taken = !deliver::has_been_here(pod) && spec.volumes.iter().any(deliver::takes_no_token);
     taken.then(|| format!("volume name {} is taken; rename it", deliver::TOKEN_VOLUME))
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Found, HookEdit, Survey, gate};
+use super::{Found, HookEdit, Survey, gate, reaper};
 use crate::{catalogue::Native, pod::Pod};
 
 /// A container that changes its place.
@@ -74,7 +74,10 @@ impl<'a> Layout<'a> {
         };
         let containers = pod.spec.init_containers.iter().enumerate();
         let order = containers.map(|(index, c)| Slot { name: &c.name, kind: kind(index) }).collect();
-        Self { order, front: 0, taken: Vec::new(), moves: Vec::new() }
+        // A reaper of an earlier pass is taken out before anything moves.
+        let reapers = pod.spec.containers.iter().enumerate().filter(|(_, c)| reaper::is_reaper(c));
+        let taken = reapers.map(|(index, _)| index).collect();
+        Self { order, front: 0, taken, moves: Vec::new() }
     }
 
     /// Whether an init container has this name.

@@ -3,9 +3,9 @@
 
 use serde::Serialize;
 
-use super::{Found, Namespace, strategy::Choice};
+use super::{Case, Found, Namespace, strategy::Choice};
 use crate::{
-    catalogue::{Catalogue, Sidecar},
+    catalogue::{Held, Hold, Sidecar},
     pod::Pod,
 };
 
@@ -39,18 +39,27 @@ pub(super) struct Tell {
     pub(super) shutdown: bool,
     /// To drain for seconds only: a native proxy drains as long as a classic one does.
     pub(super) grace: bool,
+    /// To have the mains wait for a classic one.
+    pub(super) hold: bool,
 }
 
 /// Sets, on a pod no proxy was injected into yet, the annotations injectors read. They are inert where that mesh is
 /// absent. What the user has set stays.
-pub(super) fn annotations(own: Own<'_>, catalogue: &Catalogue, tell: Tell, choice: &mut Choice) {
-    for row in &catalogue.sidecars {
+pub(super) fn annotations(case: Case<'_>, tell: Tell, choice: &mut Choice) {
+    let own = case.own();
+    let asked = |row: &&Sidecar| row.asked_by.as_ref().is_none_or(|key| own.value(row, key).is_some());
+    for row in case.wishes.catalogue.sidecars.iter().filter(asked) {
+        if let Some(hold) = row.hold.as_ref().filter(|_| tell.hold) {
+            hold_mains(own, row, hold, choice);
+        }
         let mut wanted = Vec::new();
         if tell.switch && own.refuses_switch(row).is_none() {
             wanted.extend(&row.switch);
         }
         if let Some(shutdown) = &row.shutdown {
-            if tell.shutdown {
+            // Of one that is there already this would say what is not so.
+            let is_there = case.survey.sidecars.iter().any(|found| found.row.name == row.name);
+            if tell.shutdown && !is_there {
                 wanted.extend(&shutdown.requires.annotations);
             }
             if tell.grace {
@@ -68,6 +77,24 @@ pub(super) fn annotations(own: Own<'_>, catalogue: &Catalogue, tell: Tell, choic
     }
 }
 
+fn hold_mains(own: Own<'_>, row: &Sidecar, hold: &Hold, choice: &mut Choice) {
+    let key = &hold.annotation;
+    match hold.merged_into(own.value(row, key)) {
+        Held::With(text) => drop(choice.edits.annotations.insert(key.clone(), text)),
+        Held::Already => {}
+        Held::Refused => return,
+        Held::Unreadable => {
+            let what = hold.field.as_deref().unwrap_or(key);
+            choice.warnings.push(format!(
+                "{key}: no mapping in YAML, so {what} cannot be set in it, and the mains will not wait for {}",
+                row.name
+            ));
+            return;
+        }
+    }
+    choice.prepared.push(key.clone());
+}
+
 /// What has to be set on an injected sidecar's container to open its shutdown endpoint.
 ///
 /// # Errors
@@ -75,9 +102,21 @@ pub(super) fn annotations(own: Own<'_>, catalogue: &Catalogue, tell: Tell, choic
 pub(super) fn env(own: Own<'_>, found: &Found<'_>) -> Result<Vec<EnvEdit>, String> {
     let Some(shutdown) = &found.row.shutdown else { return Ok(Vec::new()) };
     for (key, value) in &shutdown.requires.annotations {
-        if let Some(other) = own.value(found.row, key).filter(|other| other != value) {
-            let name = &found.container.name;
-            return Err(format!("{key} is `{other}`, so {name} cannot be told to end; set it to `{value}`"));
+        let name = &found.container.name;
+        match own.value(found.row, key) {
+            Some(own) if own == value => {}
+            Some(other) => {
+                return Err(format!(
+                    "{key} is `{other}`, so {name} cannot be told to end; set it to `{value}`"
+                ));
+            }
+            // Nothing on the container does the same, and its injector is done.
+            None if shutdown.requires.env.is_empty() => {
+                return Err(format!(
+                    "{key} is not set, so {name} cannot be told to end; set it to `{value}`"
+                ));
+            }
+            None => {}
         }
     }
     let edit = |(name, value): (&String, &String)| EnvEdit {

@@ -2,57 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::{
-    Case, Edits, STRATEGY, Survey, Wishes,
+    Case, Edits, STRATEGY, Strategy, Survey, Wish, Wishes,
     kubelets::{Kubelets, Support},
     native,
     obstacle::{self, Obstacle},
     ports,
     prepare::{self, Tell},
-    wrap,
+    reaper, wrap,
 };
 
-/// What was done to a pod: the value of the label `curfew.dev/applied`.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Strategy {
-    /// Nothing: there is no sidecar, or none that holds the pod.
-    None,
-    /// The mesh's own native mode.
-    Switch,
-    /// The sidecar is made a native one.
-    Native,
-    /// Commands are wrapped.
-    Await,
-    /// A container that ends the sidecars is added.
-    Reaper,
-    /// Nothing applies.
-    Leave,
-}
-
-/// What a user may wish for.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Wish {
-    /// The first that applies.
-    #[default]
-    Auto,
-    /// The mesh's own native mode.
-    Switch,
-    /// Make the sidecar a native one.
-    Native,
-    /// Wrap the commands.
-    Await,
-    /// Add a container that ends the sidecars.
-    Reaper,
-    /// Do not touch the pod at all.
-    Off,
-}
-
-/// Why a strategy is passed over that there is no code for yet.
-const LATER: &str = "not carried out by this version";
 /// Why `switch` is, where a sidecar is classic or nothing waits for it. The same before a conversion and after it.
 const NOT_SWITCHED: &str = "the mesh did not inject native sidecars that the mains wait for, asked by its own switch \
                             or not";
@@ -108,19 +67,24 @@ fn tell_meshes(case: Case<'_>, obstacle: Option<&Obstacle>, choice: &mut Choice)
     let goes_native = may_go_native(wishes, context.kubelets);
     // Named, `native` is Curfew's own work.
     let switch = goes_native.is_ok() && wishes.strategy != Wish::Native;
+    let named = wishes.strategy == Wish::Reaper;
+    let awaited = !named && wrap::all_mains(pod, survey).is_ok();
+    let reaped = !awaited && reaper::may_be_added(case).is_ok();
     let tell = Tell {
         switch,
-        shutdown: obstacle.is_none() && wrap::all_mains(pod, survey).is_ok(),
+        shutdown: obstacle.is_none() && (awaited || reaped),
         grace: obstacle.is_none() || switch,
+        // A native proxy is waited for as it is.
+        hold: obstacle.is_none() && reaped && goes_native.is_err(),
     };
     if let (Wish::Switch, Err(reason)) = (wishes.strategy, goes_native) {
         choice.warn_if_wished(wishes, &reason);
     }
-    prepare::annotations(case.own(), &wishes.catalogue, tell, choice);
+    prepare::annotations(case, tell, choice);
 }
 
 /// There is no sidecar that holds the pod, or not any more, or not yet.
-fn nothing_to_do(case: Case<'_>, reason: &'static str, unhindered: bool, choice: &mut Choice) {
+fn nothing_to_do(case: Case<'_>, reason: String, unhindered: bool, choice: &mut Choice) {
     let Case { pod, survey, wishes, context } = case;
     if may_go_native(wishes, context.kubelets).is_ok()
         && unhindered
@@ -132,7 +96,7 @@ fn nothing_to_do(case: Case<'_>, reason: &'static str, unhindered: bool, choice:
     }
     let mut switched = survey.native().filter(|found| case.own().asks_for(found.row));
     (choice.strategy, choice.reason) = match switched.next() {
-        None => (Strategy::None, reason.to_owned()),
+        None => (Strategy::None, reason),
         Some(found) => {
             (Strategy::Switch, format!("{} is native by its mesh's own switch", found.container.name))
         }
@@ -141,7 +105,7 @@ fn nothing_to_do(case: Case<'_>, reason: &'static str, unhindered: bool, choice:
 
 fn first_that_applies(case: Case<'_>, choice: &mut Choice) {
     let Case { pod, survey, wishes, context } = case;
-    if wishes.strategy != Wish::Await {
+    if !matches!(wishes.strategy, Wish::Await | Wish::Reaper) {
         match may_go_native(wishes, context.kubelets).and_then(|()| native::edits(case)) {
             Ok(planned) => return choice.go_native(planned, survey, wishes),
             Err(reason) => {
@@ -154,25 +118,43 @@ fn first_that_applies(case: Case<'_>, choice: &mut Choice) {
         choice.passed_over.insert(Strategy::Switch, NOT_SWITCHED.to_owned());
     }
     choice.warn_if_auto_holds(wishes);
-    match wrap::edits(case) {
+    let mut why_not = None;
+    if wishes.strategy != Wish::Reaper {
+        match wrap::edits(case) {
+            Ok(edits) => {
+                choice.notes.extend(reaper::note_on_net(case, &edits));
+                choice.carry_out(Strategy::Await, wrap::reason(survey), edits);
+                choice.warnings.extend(wrap::warnings(survey, wishes));
+                choice.notes.extend(wrap::notes(pod, survey));
+                return;
+            }
+            Err(reason) => {
+                if wishes.strategy == Wish::Await {
+                    choice.warn_if_wished(wishes, &reason);
+                }
+                choice.passed_over.insert(Strategy::Await, reason.clone());
+                why_not = Some(reason);
+            }
+        }
+    }
+    match reaper::edits(case) {
         Ok(edits) => {
-            choice.strategy = Strategy::Await;
-            choice.reason = wrap::reason(survey);
-            choice.take(edits);
-            choice.warnings.extend(wrap::warnings(survey, wishes));
-            choice.notes.extend(wrap::notes(pod, survey));
+            choice.notes.extend(reaper::notes(case, &edits));
+            if !edits.wraps.is_empty() {
+                choice.warnings.extend(wrap::warnings(survey, wishes));
+            }
+            choice.carry_out(Strategy::Reaper, reaper::reason(survey), edits);
         }
         Err(reason) => {
-            choice.passed_over.insert(Strategy::Await, reason.clone());
-            if wishes.strategy == Wish::Await {
+            if wishes.strategy == Wish::Reaper {
                 choice.warn_if_wished(wishes, &reason);
             }
-            choice.passed_over.insert(Strategy::Reaper, LATER.to_owned());
+            choice.passed_over.insert(Strategy::Reaper, reason.clone());
             let then = match survey.classic().next() {
                 Some(found) => format!("{} will hold this pod", found.container.name),
                 None => "the main may start before its sidecar is ready".to_owned(),
             };
-            choice.reason = format!("{then}: {reason}");
+            choice.reason = format!("{then}: {}", why_not.unwrap_or(reason));
         }
     }
 }
@@ -183,7 +165,9 @@ fn first_that_applies(case: Case<'_>, choice: &mut Choice) {
 /// Why not: an old kubelet would run such a sidecar as a plain init container, which never ends.
 pub(super) fn may_go_native(wishes: &Wishes<'_>, kubelets: &Kubelets) -> Result<(), String> {
     match (wishes.strategy, &kubelets.native) {
-        (Wish::Await | Wish::Off, _) => Err(format!("{STRATEGY} is `{}`", wishes.strategy.name())),
+        (Wish::Await | Wish::Reaper | Wish::Off, _) => {
+            Err(format!("{STRATEGY} is `{}`", wishes.strategy.name()))
+        }
         // Who names it knows the nodes.
         (_, Support::Yes) | (Wish::Native | Wish::Switch, Support::Unknown(_)) => Ok(()),
         (_, Support::No(why) | Support::Unknown(why)) => Err(why.clone()),
@@ -206,13 +190,16 @@ impl Choice {
 
     /// Somebody named a strategy that did not come about, and another was taken.
     fn warn_if_auto_holds(&mut self, wishes: &Wishes<'_>) {
-        let why = match wishes.strategy {
-            Wish::Switch => NOT_SWITCHED,
-            Wish::Reaper => LATER,
-            _ => return,
-        };
-        let name = wishes.strategy.name();
-        self.warnings.push(format!("{STRATEGY}: `{name}` is not possible here: {why}; auto holds"));
+        if wishes.strategy == Wish::Switch {
+            let why = NOT_SWITCHED;
+            self.warnings.push(format!("{STRATEGY}: `switch` is not possible here: {why}; auto holds"));
+        }
+    }
+
+    /// This strategy, with everything it changes.
+    fn carry_out(&mut self, strategy: Strategy, reason: String, edits: Edits) {
+        (self.strategy, self.reason) = (strategy, reason);
+        self.take(edits);
     }
 
     /// These edits, besides annotations there are already.
@@ -227,51 +214,5 @@ impl Choice {
             let name = wishes.strategy.name();
             self.warnings.push(format!("{STRATEGY}: `{name}` is not possible here: {reason}"));
         }
-    }
-}
-
-// === impl Strategy ===
-
-impl Strategy {
-    /// As labels, metrics and statuses write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Switch => "switch",
-            Self::Native => "native",
-            Self::Await => "await",
-            Self::Reaper => "reaper",
-            Self::Leave => "leave",
-        }
-    }
-}
-
-// === impl Wish ===
-
-impl Wish {
-    /// Every value, for messages.
-    pub const NAMES: &str = "auto, switch, native, await, reaper, off";
-
-    /// As annotations write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Switch => "switch",
-            Self::Native => "native",
-            Self::Await => "await",
-            Self::Reaper => "reaper",
-            Self::Off => "off",
-        }
-    }
-}
-
-impl std::str::FromStr for Wish {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Auto, Self::Switch, Self::Native, Self::Await, Self::Reaper, Self::Off]
-            .into_iter()
-            .find(|wish| wish.name() == text)
-            .ok_or_else(|| format!("`{text}` is no strategy (one of {})", Self::NAMES))
     }
 }

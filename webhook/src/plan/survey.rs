@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     MAIN_CONTAINERS, SIDECARS, Wishes, gate,
     kubelets::{Kubelets, Support},
+    reaper,
     strategy::may_go_native,
 };
 use crate::{
@@ -94,6 +95,10 @@ impl<'a> Survey<'a> {
             }
         }
         for (index, container) in pod.spec.containers.iter().enumerate() {
+            if reaper::is_reaper(container) {
+                // Of an earlier pass: it is part of what is planned.
+                continue;
+            }
             let named = wishes.mains.contains(&&*container.name);
             match catalogue.sidecars.iter().find(|row| row.is(container, pod)) {
                 Some(row) if !named => survey.found(container, index, Form::Classic, row, pod),
@@ -123,7 +128,7 @@ impl<'a> Survey<'a> {
 
     /// The sidecars that hold the pod.
     pub fn classic(&self) -> impl Iterator<Item = &Found<'a>> {
-        self.sidecars.iter().filter(|found| found.form == Form::Classic)
+        self.sidecars.iter().filter(|found| found.form == Form::Classic && found.row.handled_by.is_none())
     }
 
     /// The sidecars that do not.
@@ -145,17 +150,19 @@ impl<'a> Survey<'a> {
     }
 
     /// Why the pod needs nothing, if so.
-    pub fn nothing_to_do(&self) -> Option<&'static str> {
-        if self.sidecars.is_empty() {
-            Some("no sidecar in the pod")
-        } else if self.classic().next().is_none()
-            && self.ungated().next().is_none()
-            && !self.native().any(|found| found.stripped)
-        {
-            Some("every sidecar is native and ready before the mains start")
-        } else {
-            None
+    pub fn nothing_to_do(&self) -> Option<String> {
+        let has_work = self.classic().chain(self.ungated()).next().is_some();
+        if has_work || self.native().any(|found| found.stripped) {
+            return None;
         }
+        let mut left = self.sidecars.iter().filter(|found| found.form == Form::Classic);
+        Some(match (left.next(), self.sidecars.is_empty()) {
+            (Some(Found { container, row, .. }), _) => {
+                format!("{}: {}", container.name, row.handled_by.as_deref().unwrap_or_default())
+            }
+            (None, true) => "no sidecar in the pod".to_owned(),
+            (None, false) => "every sidecar is native and ready before the mains start".to_owned(),
+        })
     }
 
     /// No proxy carries the pod's traffic yet, so one may still be injected.
@@ -168,7 +175,7 @@ impl<'a> Survey<'a> {
     pub fn roles(&self, converted: bool) -> BTreeMap<String, String> {
         let sidecars = self.sidecars.iter().map(|found| {
             let form = match found.form {
-                Form::Classic if !converted => "classic",
+                Form::Classic if !converted || found.row.handled_by.is_some() => "classic",
                 Form::Classic | Form::Native => "native",
             };
             (str::to_owned(&found.container.name), format!("{form} sidecar {}", found.row.name))

@@ -4,13 +4,13 @@ use std::{borrow::Cow, str::FromStr};
 
 use super::{
     Context, ControlPort, K6_CONTROL_PORT, MAIN_CONTAINERS, NET, Net, ON_READY_TIMEOUT, OnTimeout, READ,
-    READY_TIMEOUT, SIDECARS, STRATEGY, Wish,
+    READY_TIMEOUT, SIDECARS, STRATEGY, Wish, reaper,
 };
 use crate::{
     catalogue::{Catalogue, user_rows},
     config::WAITS,
     duration::Duration,
-    pod::Pod,
+    pod::{Container, Pod},
 };
 
 /// What the user asked for, defaults filled in.
@@ -120,10 +120,13 @@ impl<'a> Reader<'a> {
     /// Only names of containers the pod has.
     fn mains(&mut self, catalogue: &Catalogue) -> Vec<&'a str> {
         let Some(text) = self.get(MAIN_CONTAINERS) else { return Vec::new() };
-        let containers = &self.pod.spec.containers;
+        // What a pass adds is no candidate, either.
+        let containers: Vec<_> =
+            self.pod.spec.containers.iter().filter(|container| !reaper::is_reaper(container)).collect();
         let present: Vec<_> = containers.iter().map(|container| &*container.name).collect();
         // Sidecars are no candidates, and some will not be there in a second pass.
-        let is_sidecar = |container| catalogue.sidecars.iter().any(|row| row.is(container, self.pod));
+        let is_sidecar =
+            |container: &Container<'_>| catalogue.sidecars.iter().any(|row| row.is(container, self.pod));
         let wished: Vec<_> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
         // A namespace's default may name containers of other pods too.
         let of_pod = self.pod.metadata.annotations.contains_key(MAIN_CONTAINERS);

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::{
-    AddedMount, Case, Edits, ExitCodes, Form, OnTimeout, ProbeEdit, REAPER, RUN_DIR, Survey, Wishes, deliver,
-    gate, prepare, probe,
+    AddedMount, Case, Edits, EnvEdit, ExitCodes, Found, OnTimeout, ProbeEdit, REAPER, RUN_DIR, Survey,
+    Wishes, deliver, gate, prepare, probe, reaper,
 };
 use crate::pod::{Container, Pod, Text};
 
@@ -54,12 +54,24 @@ pub(super) fn undo(pod: &Pod<'_>) -> Vec<Wrap> {
 /// # Errors
 /// The first main that cannot, and why.
 pub(super) fn all_mains(pod: &Pod<'_>, survey: &Survey<'_>) -> Result<(), String> {
+    each_main(pod, survey, true)?;
+    match deliver::conflict(pod, &survey.mains) {
+        Some(conflict) => Err(conflict),
+        None => Ok(()),
+    }
+}
+
+/// Whether every main comes to an end that is Curfew's to wait for; with `commands`, one that is written out.
+///
+/// # Errors
+/// The first main that does not, and why.
+pub(super) fn each_main(pod: &Pod<'_>, survey: &Survey<'_>, commands: bool) -> Result<(), String> {
     if survey.mains.is_empty() {
         return Err("no container in the pod is a main".to_owned());
     }
     for (_, main) in &survey.mains {
         let (name, command) = (&main.name, own_command(main));
-        if command.is_empty() {
+        if commands && command.is_empty() {
             return Err(format!(
                 "container {name} has no command, and its image's is unknown here; write it out"
             ));
@@ -73,10 +85,26 @@ pub(super) fn all_mains(pod: &Pod<'_>, survey: &Survey<'_>) -> Result<(), String
             return Err(format!("container {name} restarts whatever its exit code, so it is never done"));
         }
     }
-    match deliver::conflict(pod, &survey.mains) {
-        Some(conflict) => Err(conflict),
-        None => Ok(()),
+    Ok(())
+}
+
+/// What it takes that every sidecar can be told to end.
+///
+/// # Errors
+/// The first that cannot, why, and the mend.
+pub(super) fn openers(case: Case<'_>) -> Result<Vec<EnvEdit>, String> {
+    let mut env = Vec::new();
+    for Found { container, row, endpoints, .. } in case.survey.classic() {
+        if endpoints.shutdown.is_none() {
+            let mend = row.shutdown.as_ref().and_then(|shutdown| shutdown.mend.as_deref());
+            let mend = mend.map(|mend| format!(": {mend}")).unwrap_or_default();
+            return Err(format!("sidecar {} ({}) has no shutdown endpoint{mend}", container.name, row.name));
+        }
     }
+    for found in case.survey.classic() {
+        env.extend(prepare::env(case.own(), found)?);
+    }
+    Ok(env)
 }
 
 /// Everything `await` changes.
@@ -84,50 +112,72 @@ pub(super) fn all_mains(pod: &Pod<'_>, survey: &Survey<'_>) -> Result<(), String
 /// # Errors
 /// Why it does not apply.
 pub(super) fn edits(case: Case<'_>) -> Result<Edits, String> {
-    let Case { pod, survey, wishes, context } = case;
+    let Case { pod, survey, context, .. } = case;
     all_mains(pod, survey)?;
-    let mut edits = Edits::default();
-    for found in survey.classic() {
-        if found.endpoints.shutdown.is_none() {
-            return Err(format!(
-                "sidecar {} ({}) has no shutdown endpoint",
-                found.container.name, found.row.name
-            ));
-        }
-        edits.env.extend(prepare::env(case.own(), found)?);
-    }
-    // Nobody has to be last where nobody is quit.
-    let shared = survey.mains.len() > 1 && survey.classic().next().is_some();
-    for (index, main) in &survey.mains {
-        let mut command = vec![REAPER.to_owned(), "await".to_owned()];
-        command.extend(flags(pod, survey, wishes, main, shared));
-        command.push("--".to_owned());
-        command.extend(own_command(main).iter().map(|word| str::to_owned(word)));
-        let probe = if is_wrapped(main) { None } else { probe::edit(main, wishes.ready_timeout.as_std()) };
-        edits.wraps.push(Wrap {
-            index: *index,
-            container: str::to_owned(&main.name),
-            command,
-            mounts: deliver::mounts(shared),
-            startup_probe: probe,
-        });
-    }
+    let mut edits = Edits { env: openers(case)?, ..Edits::default() };
+    edits.reaper = reaper::net(case).ok().flatten();
+    // Nobody has to be last where nobody is quit, nor to tell whom where nobody else would.
+    let quits = survey.classic().next().is_some();
+    let shared = quits && (survey.mains.len() > 1 || edits.reaper.is_some());
+    let purpose = if quits { Purpose::Quit { shared } } else { Purpose::Wait };
+    edits.wraps = survey.mains.iter().map(|main| of(case, main, purpose)).collect();
     edits.install = Some(deliver::install(pod, &survey.mains, shared, context.settings));
     Ok(edits)
 }
 
+/// Has those mains wait for the sidecars that can, which are then ended by somebody else.
+pub(super) fn add_waits(case: Case<'_>, edits: &mut Edits) {
+    let Case { pod, survey, context, .. } = case;
+    let mains: Vec<_> =
+        survey.mains.iter().copied().filter(|(_, main)| !own_command(main).is_empty()).collect();
+    let nothing_to_ask = ready(survey).next().is_none();
+    if mains.is_empty() || nothing_to_ask || deliver::conflict(pod, &mains).is_some() {
+        return;
+    }
+    edits.wraps = mains.iter().map(|main| of(case, main, Purpose::Wait)).collect();
+    edits.install = Some(deliver::install(pod, &mains, false, context.settings));
+}
+
+/// What a command is wrapped for.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Purpose {
+    /// To wait for sidecars.
+    Wait,
+    /// To quit them, too; the last wrapper does, where the pod has a place to tell who that is.
+    Quit { shared: bool },
+}
+
+fn of(case: Case<'_>, (index, main): &(usize, &Container<'_>), purpose: Purpose) -> Wrap {
+    let mut command = vec![REAPER.to_owned(), "await".to_owned()];
+    command.extend(flags(case, main, purpose));
+    command.push("--".to_owned());
+    command.extend(own_command(main).iter().map(|word| str::to_owned(word)));
+    let wait = case.wishes.ready_timeout.as_std();
+    Wrap {
+        index: *index,
+        container: str::to_owned(&main.name),
+        command,
+        mounts: deliver::mounts(purpose == Purpose::Quit { shared: true }),
+        startup_probe: if is_wrapped(main) { None } else { probe::edit(main, wait) },
+    }
+}
+
+/// What says that the sidecars are ready which a main has to wait for.
+fn ready<'s>(survey: &'s Survey<'_>) -> impl Iterator<Item = &'s str> {
+    survey.classic().chain(survey.ungated()).filter_map(|found| found.endpoints.ready.as_deref())
+}
+
 /// One sentence on what is done.
 pub(super) fn reason(survey: &Survey<'_>) -> String {
-    let names = |form| {
-        let names: Vec<_> =
-            survey.sidecars.iter().filter(|f| f.form == form).map(|f| &*f.container.name).collect();
+    let names = |sidecars: &mut dyn Iterator<Item = &Found<'_>>| {
+        let names: Vec<_> = sidecars.map(|found| &*found.container.name).collect();
         names.join(", ")
     };
-    match survey.classic().next() {
-        Some(_) => {
-            format!("the command waits for its sidecars and quits {} when it is done", names(Form::Classic))
+    match &*names(&mut survey.classic()) {
+        "" => {
+            format!("the command waits for {}, which nothing else makes it do", names(&mut survey.native()))
         }
-        None => format!("the command waits for {}, which nothing else makes it do", names(Form::Native)),
+        names => format!("the command waits for its sidecars and quits {names} when it is done"),
     }
 }
 
@@ -189,24 +239,17 @@ fn is_wrapped(container: &Container<'_>) -> bool {
     own_command(container).len() != container.command.len()
 }
 
-fn flags(
-    pod: &Pod<'_>,
-    survey: &Survey<'_>,
-    wishes: &Wishes<'_>,
-    main: &Container<'_>,
-    shared: bool,
-) -> Vec<String> {
+fn flags(case: Case<'_>, main: &Container<'_>, purpose: Purpose) -> Vec<String> {
+    let Case { pod, survey, wishes, .. } = case;
     let mut flags = Vec::new();
     let mut flag = |name: &str, value: &str| flags.extend([name.to_owned(), value.to_owned()]);
-    let waited_for = survey.classic().chain(survey.ungated());
-    for url in waited_for.filter_map(|found| found.endpoints.ready.as_deref()) {
+    for url in ready(survey) {
         flag("--ready", url);
     }
-    for found in survey.classic() {
-        // Those that carry no traffic go first: what they still have to send goes through the others.
-        let name = if found.row.carries_traffic { "--shutdown" } else { "--shutdown-first" };
+    let quits = purpose != Purpose::Wait;
+    for found in survey.classic().filter(|_| quits) {
         if let Some(url) = &found.endpoints.shutdown {
-            flag(name, url);
+            flag(found.row.shutdown_flag(), url);
         }
     }
     flag("--timeout", &wishes.ready_timeout.to_string());
@@ -214,10 +257,10 @@ fn flags(
         flag("--on-timeout", then);
     }
     let codes = ExitCodes::finishing(pod.restart_policy(), main).to_string();
-    if codes != "always" && survey.classic().next().is_some() {
+    if codes != "always" && quits {
         flag("--quit-on", &codes);
     }
-    if shared {
+    if purpose == (Purpose::Quit { shared: true }) {
         flag("--tombstones", RUN_DIR);
         flag("--mains", &survey.mains.len().to_string());
         flag("--name", &main.name);

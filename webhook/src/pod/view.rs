@@ -82,15 +82,23 @@ pub struct PodSpec<'a> {
     /// Volumes.
     #[serde(borrow, deserialize_with = "nullable")]
     pub volumes: Vec<Volume<'a>>,
+    /// Requests and limits of all containers together (Kubernetes ≥ 1.32), raw.
+    pub resources: Option<&'a RawValue>,
 }
 
-/// The name of one of `spec.volumes`.
+/// One of `spec.volumes`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Volume<'a> {
     /// Its name.
     #[serde(borrow)]
     pub name: Text<'a>,
+    /// An empty folder, raw.
+    #[serde(rename = "emptyDir")]
+    pub empty_dir: Option<&'a RawValue>,
+    /// What it shows of the pod, raw.
+    #[serde(rename = "downwardAPI")]
+    pub downward_api: Option<&'a RawValue>,
 }
 
 /// `spec.os`.
@@ -226,6 +234,13 @@ impl<'a> Pod<'a> {
                 .iter()
                 .any(|label| self.spec.node_selector.get(*label).is_some_and(|os| *os == "windows"))
             || self.spec.security_context.windows_options.is_some()
+    }
+}
+
+impl PodSpec<'_> {
+    /// Requests or limits are set for all containers together.
+    pub fn has_resources(&self) -> bool {
+        self.resources.is_some_and(|raw| !["null", "{}"].contains(&raw.get()))
     }
 }
 

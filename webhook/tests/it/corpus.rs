@@ -4,7 +4,10 @@
 
 use std::fs;
 
-use crate::support::{Case, cases, golden, plan_golden};
+use crate::{
+    places::{escaped, grown_lists, is_named, places, without},
+    support::{Case, cases, golden, plan_golden},
+};
 use curfew::{
     admission::Outcome,
     plan::{Conversion, Plan},
@@ -65,7 +68,7 @@ fn a_second_pass_yields_no_operation() {
 fn operations_touch_only_what_the_plan_names() {
     all(|case| match case.decide(&case.pod) {
         Outcome::Planned { plan, patch, patched } => {
-            let allowed = places(&plan);
+            let allowed = places(&plan, &case.pod);
             for operation in json!(patch).as_array().expect("a patch is a list") {
                 let path = operation["path"].as_str().expect("a path");
                 let named = |path: &str| {
@@ -110,10 +113,11 @@ fn an_invented_field_survives_wherever_it_stands() {
     all(|case| {
         let mut pod = case.pod.clone();
         invent(&mut pod);
-        // Each has to be where it was, but in containers that change their place, and in a probe the gate replaces.
+        // Each has to be where it was, but in containers that change their place, in a probe the gate replaces, and in a
+        // reaper, which is Curfew's own.
         let lost = |plan: &Plan, patched: &Value| {
-            let (patched, dropped) = (by_name(patched), dropped_probes(plan));
-            let stays = |place: &String| !dropped.iter().any(|probe| place.starts_with(probe));
+            let (patched, dropped) = (by_name(patched), taken_out(plan));
+            let stays = |place: &String| !dropped.iter().any(|gone| place.starts_with(gone));
             invented(&by_name(&pod)).into_iter().filter(stays).find(|place| patched.pointer(place).is_none())
         };
         match case.decide(&pod) {
@@ -126,14 +130,15 @@ fn an_invented_field_survives_wherever_it_stands() {
     });
 }
 
-/// Startup probes the plan takes from sidecars.
-fn dropped_probes(plan: &Plan) -> Vec<String> {
-    let Some(native) = &plan.edits.native else { return Vec::new() };
+/// What a plan may take out: startup probes of sidecars, and a reaper.
+fn taken_out(plan: &Plan) -> Vec<String> {
+    let reaper = "/named/curfew-reaper".to_owned();
+    let Some(native) = &plan.edits.native else { return vec![reaper] };
     let drops = |conversion: &Conversion| conversion.drop_startup_probe;
     let moved = native.moves.iter().filter(|moved| moved.conversion.as_ref().is_some_and(drops));
     let repaired = native.repairs.iter().filter(|repair| repair.drop_startup_probe);
     let names = moved.map(|moved| &moved.container).chain(repaired.map(|repair| &repair.container));
-    names.map(|name| format!("/named/{name}/startupProbe")).collect()
+    names.map(|name| format!("/named/{name}/startupProbe")).chain([reaper]).collect()
 }
 
 #[test]
@@ -179,71 +184,6 @@ fn every_status_is_one_line_of_json_that_names_its_strategy() {
         }
         _ => Ok(()),
     });
-}
-
-fn escaped(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
-}
-
-/// The places a plan names.
-fn places(plan: &Plan) -> Vec<String> {
-    let mut places = vec![
-        "/metadata/labels/curfew.dev~1applied".to_owned(),
-        "/metadata/annotations/curfew.dev~1status".to_owned(),
-    ];
-    places.extend(plan.edits.annotations.keys().map(|key| format!("/metadata/annotations/{}", escaped(key))));
-    places.extend(
-        plan.edits.remove_annotations.iter().map(|key| format!("/metadata/annotations/{}", escaped(key))),
-    );
-    if plan.edits.install.is_some() {
-        places.extend(["/spec/volumes".to_owned(), "/spec/initContainers".to_owned()]);
-    }
-    for wrap in &plan.edits.wraps {
-        for field in ["command", "volumeMounts", "startupProbe"] {
-            places.push(format!("/spec/containers/{}/{field}", wrap.index));
-        }
-    }
-    places.extend(plan.edits.env.iter().map(|variable| format!("/spec/containers/{}/env", variable.index)));
-    if plan.edits.native.is_some() {
-        // What happens to containers that move, and to those that do not, is told in `native`.
-        places.extend(["containers", "initContainers", "volumes"].map(|list| format!("/spec/{list}")));
-    }
-    places
-}
-
-/// Lists a plan adds to.
-fn grown_lists(plan: &Plan) -> Vec<String> {
-    if plan.edits.native.is_some() {
-        return vec!["/spec/volumes".to_owned()];
-    }
-    let wraps = plan.edits.wraps.iter().map(|wrap| format!("/spec/containers/{}/volumeMounts", wrap.index));
-    let env = plan.edits.env.iter().map(|variable| format!("/spec/containers/{}/env", variable.index));
-    ["/spec/volumes", "/spec/initContainers"].map(str::to_owned).into_iter().chain(wraps).chain(env).collect()
-}
-
-/// An environment variable the plan sets, or the installer of an earlier version.
-fn is_named(item: &Value, plan: &Plan) -> bool {
-    item["name"] == curfew::plan::INSTALLER
-        || plan.edits.env.iter().any(|variable| item["name"] == *variable.name)
-}
-
-/// A copy without what is at these places, and without maps that only they filled.
-fn without(pod: &Value, places: &[String]) -> Value {
-    let mut pod = pod.clone();
-    for place in places {
-        let Some((parent, key)) = place.rsplit_once('/') else { continue };
-        let key = key.replace("~1", "/").replace("~0", "~");
-        if let Some(parent) = pod.pointer_mut(parent).and_then(Value::as_object_mut) {
-            parent.shift_remove(&key);
-        }
-    }
-    for map in ["labels", "annotations"] {
-        let metadata = pod["metadata"].as_object_mut().expect("metadata");
-        if metadata.get(map).is_some_and(|map| map.as_object().is_some_and(serde_json::Map::is_empty)) {
-            metadata.shift_remove(map);
-        }
-    }
-    pod
 }
 
 /// Puts a field no API knows into every object but those whose keys are the user's.

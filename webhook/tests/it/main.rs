@@ -5,6 +5,8 @@ mod corpus;
 mod entries;
 mod manifests;
 mod native;
+mod places;
 mod properties;
+mod reaper;
 mod support;
 mod webhook;
