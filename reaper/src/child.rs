@@ -45,6 +45,7 @@ impl Running {
 
     /// Passes signals on until the command has ended; its exit code, or 128+n.
     pub(crate) fn supervise(self, signals: &Signals) -> u8 {
+        sys::let_go_of_code();
         loop {
             let mut readable = [PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
             // An interrupted or failed poll is no reason to leave the command alone: look, and wait again.

@@ -21,6 +21,7 @@ use crate::{
     message::{self, Message},
     quit::{self, Effort, Sidecar},
     signals::{Caught, Signals},
+    sys,
     tombstones::Mains,
     watch::Watch,
 };
@@ -124,7 +125,11 @@ impl Reaper {
                 finishing_since.map(|since| since + PRECEDENCE),
                 self.waves.iter().flatten().any(|sidecar| !sidecar.was_up()).then_some(look),
             ];
-            sleep(signals, &watch, due.into_iter().flatten().min());
+            let due = due.into_iter().flatten().min();
+            if due.is_none() {
+                sys::let_go_of_code();
+            }
+            sleep(signals, &watch, due);
         }
     }
 

@@ -19,6 +19,9 @@ use rustix::process::Pid;
 unsafe extern "C" {
     // Not in the libc crate for musl. Handed on as it is, so that entries without a `=` survive too.
     static environ: *const *mut c_char;
+    // Where the program's code and constants begin and end, as every linker has it.
+    static __executable_start: u8;
+    static etext: u8;
 }
 
 /// What the kernel takes for a signal set: bit n-1 stands for signal n. libc's own type hides 32 to 34.
@@ -131,6 +134,19 @@ pub(crate) fn exec(command: &[CString]) -> io::Error {
     // SAFETY: an array of C strings that ends with a null pointer and outlives the call.
     unsafe { libc::execvp(argv[0], argv.as_ptr().cast()) };
     io::Error::last_os_error()
+}
+
+/// Takes the program's own code out of this process's memory; what is still needed comes back by itself from the page
+/// cache, in microseconds. Getting ready has touched nearly all of it, and what follows is a wait, maybe for hours.
+pub(crate) fn let_go_of_code() {
+    const PAGE: usize = 64 * 1024;
+    let (start, end) = (&raw const __executable_start as usize, &raw const etext as usize);
+    let (start, end) = (start.next_multiple_of(PAGE), end / PAGE * PAGE);
+    if start < end {
+        // SAFETY: within the program's own file, mapped read-only, so what is dropped is read again as it was. Whole
+        // pages, also of the largest there are.
+        unsafe { libc::madvise(ptr::with_exposed_provenance_mut(start), end - start, libc::MADV_DONTNEED) };
+    }
 }
 
 fn pointers(command: &[CString]) -> Vec<*mut c_char> {
