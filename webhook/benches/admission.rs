@@ -21,7 +21,7 @@ use curfew::{
     admission::{Engine, Surroundings},
     config,
     plan::{Kubelets, Namespace},
-    serve::{Admit, Answer, Config, Facts, Identity, Server, Signals},
+    serve::{Admit, Answer, Config, Facts, Identity, Reviews, Server, Signals},
 };
 use curfew_tests::report::{Goal, Section, Table};
 use load::{Run, middle, rss_kb, wrk};
@@ -166,9 +166,10 @@ fn allow(uid: &str) -> Answer {
 async fn start(admit: impl Admit) -> anyhow::Result<SocketAddr> {
     let free = SocketAddr::from(([127, 0, 0, 1], 0));
     let identity = Identity::SelfSigned(vec!["localhost".parse()?]);
-    let config = Config { listen: free, admin_listen: free, ..Config::new(identity) };
-    let server = Server::bind(config, Arc::new(admit)).await?;
-    let address = server.webhook_address();
+    let config = Config { listen: free, admin_listen: free, ..Config::default() };
+    let reviews = Reviews { identity, admit: Arc::new(admit) };
+    let server = Server::bind(config, Some(reviews)).await?;
+    let address = server.webhook_address().context("no port for reviews")?;
     let (_, signals) = Signals::by_hand();
     tokio::spawn(server.run(signals));
     Ok(address)

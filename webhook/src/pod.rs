@@ -12,7 +12,7 @@ mod restart;
 mod text;
 mod view;
 
-pub(crate) use object::Object;
+pub(crate) use object::{Object, nullable};
 pub use probe::{Probe, ProbeFields};
 pub use quantity::Quantity;
 pub use restart::{RestartRule, RestartRuleExitCodes};

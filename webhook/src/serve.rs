@@ -36,15 +36,13 @@ use tokio::{
 };
 use tokio_rustls::rustls;
 
-/// How the server runs. Every field but the identity has a default.
+/// How the server runs.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The port for reviews; 0 takes any that is free.
     pub listen: SocketAddr,
     /// The port for probes and metrics, in plain HTTP.
     pub admin_listen: SocketAddr,
-    /// The certificate.
-    pub identity: Identity,
     /// How often certificate files are looked at.
     pub reload_every: Duration,
     /// What a client of the webhook's port may take.
@@ -55,6 +53,14 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Where to write the addresses once they are bound.
     pub announce: Option<PathBuf>,
+}
+
+/// Who answers reviews, and with what certificate.
+pub struct Reviews {
+    /// The certificate.
+    pub identity: Identity,
+    /// Whoever answers.
+    pub admit: Arc<dyn Admit>,
 }
 
 /// Why the server cannot start. Every message names the flag to mend.
@@ -93,13 +99,19 @@ pub enum ServeError {
 /// A server whose ports are bound. Nothing is answered until it runs.
 #[must_use = "a server does nothing until it is run"]
 pub struct Server {
-    webhook: Listener,
+    webhook: Option<Webhook>,
     admin: Listener,
-    secure: Secure,
-    identity: tls::Loaded,
+    metrics: Metrics,
     readiness: Readiness,
     listening: Gate,
     config: Config,
+}
+
+/// The port for reviews.
+struct Webhook {
+    listener: Listener,
+    secure: Secure,
+    identity: tls::Loaded,
 }
 
 /// The admin port needs a few connections only: the kubelet's and a scraper's.
@@ -107,13 +119,11 @@ const ADMIN_CONNECTIONS: u32 = 64;
 
 // === impl Config ===
 
-impl Config {
-    /// The defaults, with this certificate.
-    pub fn new(identity: Identity) -> Self {
+impl Default for Config {
+    fn default() -> Self {
         Self {
             listen: SocketAddr::from(([0, 0, 0, 0], 9443)),
             admin_listen: SocketAddr::from(([0, 0, 0, 0], 9090)),
-            identity,
             // The kubelet itself needs up to a minute or two to bring a changed Secret into the pod.
             reload_every: Duration::from_secs(10),
             limits: Limits::default(),
@@ -127,31 +137,28 @@ impl Config {
 // === impl Server ===
 
 impl Server {
-    /// Loads the certificate, then binds both ports, then tells where.
-    pub async fn bind(config: Config, admit: Arc<dyn Admit>) -> Result<Self, ServeError> {
-        let identity = config.identity.clone().load()?;
-        let acceptor = identity.acceptor()?;
+    /// Loads the certificate, then binds the ports, then tells where. Without `reviews` there is the admin port alone.
+    pub async fn bind(config: Config, reviews: Option<Reviews>) -> Result<Self, ServeError> {
         let metrics = Metrics::new();
         let readiness = Readiness::default();
         let listening = readiness.gate("the listener");
-
-        let tcp = bind("--listen", config.listen).await?;
-        let router = routes::router(admit, metrics.clone(), config.limits);
-        let webhook = Listener::new(tcp, router, config.limits);
+        let webhook = match reviews {
+            Some(reviews) => Some(Webhook::bind(reviews, &config, metrics.clone()).await?),
+            None => None,
+        };
 
         let tcp = bind("--admin-listen", config.admin_listen).await?;
         let limits = Limits { connections: ADMIN_CONNECTIONS, ..config.limits };
         let admin = Listener::new(tcp, admin::router(readiness.clone(), metrics.clone()), limits);
 
-        let secure = Secure { acceptor, metrics };
-        let server = Self { webhook, admin, secure, identity, readiness, listening, config };
+        let server = Self { webhook, admin, metrics, readiness, listening, config };
         server.announce()?;
         Ok(server)
     }
 
     /// The address of the webhook's port, with the number it got.
-    pub fn webhook_address(&self) -> SocketAddr {
-        self.webhook.tcp.local_addr().unwrap_or(self.config.listen)
+    pub fn webhook_address(&self) -> Option<SocketAddr> {
+        self.webhook.as_ref().map(|webhook| webhook.listener.tcp.local_addr().unwrap_or(self.config.listen))
     }
 
     /// The address of the admin port.
@@ -161,7 +168,7 @@ impl Server {
 
     /// The CA a client must trust, where the certificate is our own.
     pub fn ca_pem(&self) -> Option<&str> {
-        self.identity.ca_pem.as_deref()
+        self.webhook.as_ref()?.identity.ca_pem.as_deref()
     }
 
     /// For others that readiness has to wait for.
@@ -169,16 +176,63 @@ impl Server {
         self.readiness.clone()
     }
 
+    /// For others that count something.
+    pub fn metrics(&self) -> Metrics {
+        self.metrics.clone()
+    }
+
     /// Serves until the first signal, drains, and ends; at once on a second signal.
     pub async fn run(self, mut signals: Signals) -> Ended {
-        let Self { webhook, admin, secure, identity, readiness, listening, config } = self;
-        let (phase_tx, phase) = watch::channel(Phase::Serving);
+        let Self { webhook, admin, metrics: _, readiness, listening, config } = self;
         // The admin port serves to the end, to say that we are draining; it closes when its sender is dropped.
         let (_admin_tx, admin_phase) = watch::channel(Phase::Serving);
-        let slots = Arc::clone(&webhook.slots);
-
         tokio::spawn(admin.run(None, admin_phase));
-        tokio::spawn(webhook.run(Some(secure), phase));
+        match webhook {
+            Some(webhook) => webhook.run(readiness, listening, &config, signals).await,
+            None => {
+                listening.open();
+                let signal = signals.next().await;
+                tracing::info!(signal, "Ending");
+                Ended::Drained
+            }
+        }
+    }
+
+    fn announce(&self) -> Result<(), ServeError> {
+        let (webhook, admin) = (self.webhook_address(), self.admin_address());
+        let shown = webhook.map(tracing::field::display);
+        tracing::info!(webhook = shown, %admin, version = env!("CARGO_PKG_VERSION"), "Listening");
+        let Some(path) = &self.config.announce else { return Ok(()) };
+        Announcement::new(webhook, admin, self.ca_pem())
+            .write(path)
+            .map_err(|source| ServeError::Announce { path: path.clone(), source })
+    }
+}
+
+// === impl Webhook ===
+
+impl Webhook {
+    async fn bind(reviews: Reviews, config: &Config, metrics: Metrics) -> Result<Self, ServeError> {
+        let Reviews { identity, admit } = reviews;
+        let identity = identity.load()?;
+        let acceptor = identity.acceptor()?;
+        let tcp = bind("--listen", config.listen).await?;
+        let router = routes::router(admit, metrics.clone(), config.limits);
+        let listener = Listener::new(tcp, router, config.limits);
+        Ok(Self { listener, secure: Secure { acceptor, metrics }, identity })
+    }
+
+    async fn run(
+        self,
+        readiness: Readiness,
+        listening: Gate,
+        config: &Config,
+        mut signals: Signals,
+    ) -> Ended {
+        let Self { listener, secure, identity } = self;
+        let (phase_tx, phase) = watch::channel(Phase::Serving);
+        let slots = Arc::clone(&listener.slots);
+        tokio::spawn(listener.run(Some(secure), phase));
         let follow =
             identity.reloader.map(|reloader| tokio::spawn(tls::follow(reloader, config.reload_every)));
         listening.open();
@@ -191,7 +245,7 @@ impl Server {
             sleep(config.drain_delay).await;
             phase_tx.send_replace(Phase::Closing);
             tracing::info!(timeout = ?config.drain_timeout, "No longer accepting connections");
-            close(&slots, &config).await
+            close(&slots, config).await
         };
         let ended = tokio::select! {
             ended = drain => ended,
@@ -205,15 +259,6 @@ impl Server {
             follow.abort();
         }
         ended
-    }
-
-    fn announce(&self) -> Result<(), ServeError> {
-        let (webhook, admin) = (self.webhook_address(), self.admin_address());
-        tracing::info!(%webhook, %admin, version = env!("CARGO_PKG_VERSION"), "Listening");
-        let Some(path) = &self.config.announce else { return Ok(()) };
-        Announcement::new(webhook, admin, self.ca_pem())
-            .write(path)
-            .map_err(|source| ServeError::Announce { path: path.clone(), source })
     }
 }
 

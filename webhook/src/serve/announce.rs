@@ -10,7 +10,8 @@ use std::{
 /// The content of the file.
 #[derive(Debug, Serialize)]
 pub(super) struct Announcement<'a> {
-    webhook: SocketAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook: Option<SocketAddr>,
     admin: SocketAddr,
     #[serde(skip_serializing_if = "Option::is_none")]
     ca: Option<&'a str>,
@@ -19,8 +20,8 @@ pub(super) struct Announcement<'a> {
 // === impl Announcement ===
 
 impl<'a> Announcement<'a> {
-    pub(super) fn new(webhook: SocketAddr, admin: SocketAddr, ca: Option<&'a str>) -> Self {
-        Self { webhook: reachable(webhook), admin: reachable(admin), ca }
+    pub(super) fn new(webhook: Option<SocketAddr>, admin: SocketAddr, ca: Option<&'a str>) -> Self {
+        Self { webhook: webhook.map(reachable), admin: reachable(admin), ca }
     }
 
     /// Writes the file in one step: whoever finds it finds all of it.
@@ -61,7 +62,7 @@ mod tests {
     fn is_written_whole_and_leaves_nothing_behind() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("announce.json");
-        let (webhook, admin) = ("0.0.0.0:1234".parse().unwrap(), "[::]:99".parse().unwrap());
+        let (webhook, admin) = (Some("0.0.0.0:1234".parse().unwrap()), "[::]:99".parse().unwrap());
         Announcement::new(webhook, admin, Some("PEM")).write(&path).unwrap();
         Announcement::new(webhook, admin, None).write(&path).unwrap();
         let text = fs::read_to_string(&path).unwrap();
@@ -72,7 +73,7 @@ mod tests {
     #[test]
     fn says_what_went_wrong() {
         let address = "127.0.0.1:1".parse().unwrap();
-        let error = Announcement::new(address, address, None).write(Path::new("/nowhere/file")).unwrap_err();
+        let error = Announcement::new(None, address, None).write(Path::new("/nowhere/file")).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

@@ -18,7 +18,7 @@ use std::{
     borrow::Cow,
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -27,7 +27,7 @@ use std::{
 /// Counters of the webhook; clones share them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    registry: Arc<Registry>,
+    registry: Arc<Mutex<Registry>>,
     admissions: Family<Admission, Counter>,
     /// How many series `admissions` has, about: two threads may add the same one.
     series: Arc<AtomicUsize>,
@@ -116,7 +116,7 @@ impl Metrics {
         };
         zero(&rejected, &REJECTIONS);
         zero(&handshake_failures, &HANDSHAKE_FAILURES);
-        let registry = Arc::new(registry);
+        let registry = Arc::new(Mutex::new(registry));
         let series = Arc::default();
         Self { registry, admissions, series, duration, patch, connections, handshake_failures, rejected }
     }
@@ -124,8 +124,14 @@ impl Metrics {
     /// Everything, in the OpenMetrics text format.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut page = String::new();
-        text::encode(&mut page, &self.registry)?;
+        text::encode(&mut page, &self.registry())?;
         Ok(page)
+    }
+
+    /// What is read at `/metrics`, for others to add theirs.
+    pub fn registry(&self) -> MutexGuard<'_, Registry> {
+        // Nothing half done can be left in it: what is registered is registered in one statement.
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn admitted(&self, facts: Facts, took: Duration) {

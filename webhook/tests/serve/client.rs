@@ -1,7 +1,7 @@
 //! A server of a test's own, and what is needed to talk to it.
 
 use axum::http::{Request, StatusCode};
-use curfew::serve::{Admit, Answer, Config, Ended, Facts, Identity, Readiness, Server, Signals};
+use curfew::serve::{Admit, Answer, Config, Ended, Facts, Identity, Readiness, Reviews, Server, Signals};
 use http_body_util::{BodyExt, Full};
 use hyper::{
     body::Bytes,
@@ -66,15 +66,23 @@ pub(crate) async fn eventually<T>(what: &str, future: impl Future<Output = T>) -
 
 /// A server on free ports with a certificate of its own, changed as the test needs it.
 pub(crate) async fn start(admit: impl Admit, change: impl FnOnce(&mut Config)) -> Running {
-    let mut config = Config::new(Identity::SelfSigned(vec!["localhost".parse().unwrap()]));
-    config.listen = "127.0.0.1:0".parse().unwrap();
-    config.admin_listen = "127.0.0.1:0".parse().unwrap();
-    config.drain_delay = Duration::ZERO;
+    start_as(Identity::SelfSigned(vec!["localhost".parse().unwrap()]), admit, change).await
+}
+
+/// The same under another certificate.
+pub(crate) async fn start_as(
+    identity: Identity,
+    admit: impl Admit,
+    change: impl FnOnce(&mut Config),
+) -> Running {
+    let free = "127.0.0.1:0".parse().unwrap();
+    let mut config =
+        Config { listen: free, admin_listen: free, drain_delay: Duration::ZERO, ..Config::default() };
     change(&mut config);
-    let server = Server::bind(config, Arc::new(admit)).await.unwrap();
+    let server = Server::bind(config, Some(Reviews { identity, admit: Arc::new(admit) })).await.unwrap();
     let (signals, received) = Signals::by_hand();
     Running {
-        webhook: server.webhook_address(),
+        webhook: server.webhook_address().unwrap(),
         admin: server.admin_address(),
         readiness: server.readiness(),
         ca: server.ca_pem().map(str::to_owned),

@@ -1,7 +1,7 @@
 //! Handshakes, and the certificates they are about.
 
-use crate::client::{read_to_end, start, trivial, write};
-use curfew::serve::{Config, Identity, Server};
+use crate::client::{read_to_end, start, start_as, trivial, write};
+use curfew::serve::{Config, Identity, Reviews, Server};
 use curfew_certs::{Files, issue, issue::Issued};
 use std::{
     fs,
@@ -61,11 +61,8 @@ async fn a_new_certificate_is_served_without_a_restart_and_standing_connections_
     let dir = tempfile::tempdir().unwrap();
     let (first, second) = (issued(), issued());
     let files = write_pair(dir.path(), &first);
-    let mut server = start(trivial, |config| {
-        config.identity = Identity::Files(files);
-        config.reload_every = Duration::from_millis(10);
-    })
-    .await;
+    let often = |config: &mut Config| config.reload_every = Duration::from_millis(10);
+    let mut server = start_as(Identity::Files(files), trivial, often).await;
     server.ca = Some(first.ca_pem);
     let mut standing = server.connect().await;
     standing.review("{}").await;
@@ -85,27 +82,27 @@ async fn a_start_that_cannot_work_names_the_flag() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap();
     let free = "127.0.0.1:0".parse().unwrap();
-    let own = Config {
-        listen: free,
-        admin_listen: free,
-        ..Config::new(Identity::SelfSigned(vec!["localhost".parse().unwrap()]))
-    };
+    let own = Config { listen: free, admin_listen: free, ..Config::default() };
+    let identity = Identity::SelfSigned(vec!["localhost".parse().unwrap()]);
     let missing = Files { cert: "/nowhere/tls.crt".into(), key: "/nowhere/tls.key".into() };
-    for (config, parts) in [
+    for (config, identity, parts) in [
         // The certificate is looked at before the port is taken.
         (
-            Config { listen: taken, identity: Identity::Files(missing), ..own.clone() },
+            Config { listen: taken, ..own.clone() },
+            Identity::Files(missing),
             ["--tls-cert", "/nowhere/tls.crt"],
         ),
-        (Config { listen: taken, ..own.clone() }, ["--listen", "in use"]),
-        (Config { admin_listen: taken, ..own.clone() }, ["--admin-listen", "in use"]),
-        (Config { announce: Some("/nowhere/file".into()), ..own.clone() }, ["--announce", "/nowhere/file"]),
+        (Config { listen: taken, ..own.clone() }, identity.clone(), ["--listen", "in use"]),
+        (Config { admin_listen: taken, ..own.clone() }, identity.clone(), ["--admin-listen", "in use"]),
         (
-            Config { identity: Identity::SelfSigned(Vec::new()), ..own.clone() },
-            ["--self-signed", "at least one name"],
+            Config { announce: Some("/nowhere/file".into()), ..own.clone() },
+            identity,
+            ["--announce", "/nowhere/file"],
         ),
+        (own.clone(), Identity::SelfSigned(Vec::new()), ["--self-signed", "at least one name"]),
     ] {
-        let Err(error) = Server::bind(config, Arc::new(trivial)).await else { panic!("{parts:?}") };
+        let reviews = Reviews { identity, admit: Arc::new(trivial) };
+        let Err(error) = Server::bind(config, Some(reviews)).await else { panic!("{parts:?}") };
         for part in parts {
             assert!(error.to_string().contains(part), "{error}");
         }

@@ -1,0 +1,129 @@
+//! Why sidecars still run although the pod's work is done, and what would help.
+
+use std::time::{Duration, SystemTime};
+
+use super::{judge::End, told::Told, wire::ContainerStatus};
+
+/// A pod that is held although its mains are finished.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Stuck {
+    /// The strategy its status tells.
+    pub(super) strategy: &'static str,
+    /// Why, in a word.
+    pub(super) cause: Cause,
+    /// Who holds it, why and what helps, for people.
+    pub(super) text: String,
+}
+
+/// Why a pod is stuck, as a metric tells it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Cause {
+    /// The status says that nothing could be done.
+    Left,
+    /// The watch has not told the reaper.
+    NotTold,
+    /// Wrapper or reaper said what went wrong.
+    Endpoint,
+    /// The reaper was told and has not left yet.
+    Reaper,
+    /// A main was killed, and its wrapper with it.
+    Killed,
+    /// Nobody said anything.
+    Unknown,
+}
+
+/// What there is to go by.
+pub(super) struct Scene<'a> {
+    pub(super) told: &'a Told,
+    pub(super) has_reaper: bool,
+    pub(super) is_told: bool,
+    pub(super) ends: &'a [End<'a>],
+    pub(super) reaper: Option<&'a ContainerStatus<'a>>,
+}
+
+/// How long sidecars may take to go, from the end of the last main.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// And from when the watch first saw it: it may have been down, and the reaper told only now.
+const GRACE: Duration = Duration::from_secs(30);
+/// How wrapper and reaper begin what they have to say.
+const SIGNATURE: &str = "curfew-reaper: ";
+/// The exit code of a process that SIGKILL ended.
+const KILLED: i32 = 137;
+
+/// How much longer a pod has before it counts as stuck, if its mains ended `at` by some node's clock, which may be
+/// wrong in either direction.
+pub(super) fn patience(at: Option<SystemTime>, now: SystemTime) -> Duration {
+    let age = at.and_then(|at| now.duration_since(at).ok()).unwrap_or_default();
+    PATIENCE.saturating_sub(age).max(GRACE)
+}
+
+// === impl Scene ===
+
+impl Scene<'_> {
+    /// What holds the pod, if something does: one of its sidecars, or its reaper.
+    pub(super) fn explain(&self, running: &[(&str, &str)]) -> Option<Stuck> {
+        let reaper_runs = self.reaper.is_some_and(|reaper| reaper.state.running.is_some());
+        let holders = match running {
+            [] if !reaper_runs => return None,
+            [] => "container curfew-reaper".to_owned(),
+            [(name, row)] => format!("sidecar {name} ({row})"),
+            several => {
+                let names: Vec<_> = several.iter().map(|(name, row)| format!("{name} ({row})")).collect();
+                format!("sidecars {}", names.join(", "))
+            }
+        };
+        let (cause, why) = self.cause(reaper_runs);
+        let strategy = self.told.strategy();
+        let runs = if running.len() > 1 { "run" } else { "runs" };
+        let text = format!(
+            "every main has ended, and {holders} still {runs} (strategy {strategy}): {why}. `curfew rescue` ends it"
+        );
+        Some(Stuck { strategy, cause, text })
+    }
+
+    fn cause(&self, reaper_runs: bool) -> (Cause, String) {
+        if self.told.strategy() == "leave" {
+            return (Cause::Left, format!("Curfew left this pod, because {}", self.told.reason));
+        }
+        if self.has_reaper && !self.is_told {
+            let why = "Curfew's watch was down, or may not patch pods/status: see its log";
+            return (Cause::NotTold, why.to_owned());
+        }
+        let reaper = self.reaper.and_then(|reaper| reaper.state.terminated.as_ref());
+        let mut said = reaper.into_iter().chain(self.ends.iter().copied()).filter_map(|end| {
+            let text = end.message.as_deref()?.trim_end();
+            text.strip_prefix(SIGNATURE)
+        });
+        if let Some(said) = said.next() {
+            return (Cause::Endpoint, said.to_owned());
+        }
+        if reaper_runs {
+            let why = "curfew-reaper was told to end it and has not left yet: its kubelet may be behind";
+            return (Cause::Reaper, why.to_owned());
+        }
+        let is_killed =
+            |end: &&End<'_>| end.exit_code == KILLED || end.reason.as_deref() == Some("OOMKilled");
+        if !self.has_reaper && self.ends.iter().any(|end| is_killed(&end)) {
+            let why = "a main was killed and its wrapper with it, so nobody told the sidecar; \
+                       curfew.dev/net: on puts a reaper beside them";
+            return (Cause::Killed, why.to_owned());
+        }
+        (Cause::Unknown, "neither wrapper nor reaper said why; the sidecar's log may".to_owned())
+    }
+}
+
+// === impl Cause ===
+
+impl Cause {
+    /// As the metric's label has it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::NotTold => "not_told",
+            Self::Endpoint => "endpoint",
+            Self::Reaper => "reaper",
+            Self::Killed => "killed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
