@@ -11,7 +11,7 @@ REAPER_ARM := $(TARGET_DIR)/$(MUSL_ARM)/reaper/curfew-reaper
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER := rust-lld
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint deny bench bench-cluster reaper images tools cluster cluster-down e2e e2e-images e2e-older fuzz
+.PHONY: help demo test lint deny bench bench-cluster bench-watch reaper images tools cluster cluster-down e2e e2e-images e2e-older fuzz
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,11 @@ fuzz: ## Fuzz the webhook's answers for SECONDS=60, or run one FILE it found (x8
 
 bench-cluster: ## Measure how long a Job takes to end there, and write docs/benchmarks.md
 	E2E_BENCH=1 tests/e2e/run.sh
+
+bench-watch: export KUBECONFIG := /run/$(or $(CURFEW_CLUSTER),curfew)-cluster/kubeconfig
+bench-watch: ## Measure what watching 20,000 pods costs there, and write docs/benchmarks.md
+	$(CARGO) bench --locked -p curfew --bench watch --no-run
+	$(dir $(KUBECONFIG))on-node $(CARGO) bench --locked --offline -p curfew --bench watch
 
 cluster-down: ## Take it down and check that nothing stayed
 	tests/cluster/down.sh
