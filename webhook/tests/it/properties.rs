@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use curfew::{
     admission::{Engine, Outcome, Surroundings},
     config::Config,
-    plan::{Kubelets, Namespace, Version},
+    plan::{Kubelets, Namespace, Version, Wish},
     serve::Answer,
 };
 use proptest::prelude::*;
@@ -66,6 +66,11 @@ fn any_json() -> impl Strategy<Value = Value> {
             "enabled",
             "/.curfew/bin/curfew-reaper",
             "curfew-bin",
+            "curfew-reaper",
+            "curfew-done",
+            "/curfew-reaper",
+            "reap",
+            "on",
             "0.0.0.0:99999",
             "9Ei",
             "- name: x",
@@ -221,11 +226,13 @@ proptest! {
     }
 
     #[test]
-    fn a_pod_of_any_shape_is_converted_at_most_once(pod in broken_pod(), around in any_surroundings()) {
-        let native = Some(curfew::plan::Wish::Native);
-        match ENGINE.decide(pod, None, around, native) {
+    fn a_strategy_named_for_a_pod_of_any_shape_is_carried_out_at_most_once(
+        pod in broken_pod(), around in any_surroundings(), wish in prop::sample::select(vec![Wish::Native, Wish::Reaper])
+    ) {
+        let wish = Some(wish);
+        match ENGINE.decide(pod, None, around, wish) {
             Outcome::Planned { plan, patched, .. } => {
-                match ENGINE.decide(patched, None, around, native) {
+                match ENGINE.decide(patched, None, around, wish) {
                     Outcome::Planned { patch, .. } => {
                         prop_assert!(patch.is_empty(), "{}: {}", plan.strategy.name(), json!(patch));
                     }
