@@ -8,6 +8,7 @@
 #   test-curl      busybox's shell and curl, user 65532 as k6-operator's starter
 #   test-kubectl   busybox's shell and the cluster's kubectl
 #   test-busybox   busybox (Debian's static one: its wget crashes, so use nc, or test-curl)
+#   test-vendor    busybox with an entrypoint, which runs its one argument as a script: what is in the pod is no command
 #   test-operator  the double of k6-operator, tests/operator
 #   test-standin   a proxy that is none, but answers on its admin port as one does, tests/src/standin
 #
@@ -18,7 +19,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/images/lib.sh
 . "$here/lib.sh"
 shift
-[ $# -gt 0 ] || set -- test-k6 test-k6-local test-curl test-kubectl test-busybox test-operator test-standin
+[ $# -gt 0 ] || set -- test-k6 test-k6-local test-curl test-kubectl test-busybox test-vendor test-operator test-standin
 
 k6() {
   fetched=$(sh "$root/tests/demo/fetch-real.sh")
@@ -42,6 +43,8 @@ for name; do
       image test-kubectl --busybox "$busybox" --program "$kubectl:/usr/bin/kubectl"
       ;;
     test-busybox) image test-busybox --busybox "$busybox" ;;
+    # shellcheck disable=SC2016  # for the image's shell
+    test-vendor) image test-vendor --busybox "$busybox" --entrypoint '/bin/sh -c '"'"'eval "${1:-exit 0}"'"'"' vendor' ;;
     test-operator) ours curfew-test-operator test-operator test-operator ;;
     test-standin) ours curfew-tests standin-proxy test-standin ;;
     *) die "there is no image $name; see the head of this file" ;;

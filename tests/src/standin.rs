@@ -76,6 +76,11 @@ impl StandIn {
         Builder::new(Shape::Envoy, address.into())
     }
 
+    /// A listener of Vault's agent: `POST :8200/agent/v1/quit`.
+    pub fn vault(address: impl Into<IpAddr>) -> Builder {
+        Builder::new(Shape::Vault, address.into())
+    }
+
     /// Where it says that it is ready.
     pub fn ready_address(&self) -> SocketAddr {
         self.shared.ready_address()

@@ -31,7 +31,7 @@ async fn all(space: &Space, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder)?;
     let pods = space.api::<Pod>().list(&Default::default()).await?.items;
     logs(&space.api(), &pods, folder).await?;
-    for namespace in ["curfew", "k6-operator-system", "test-mesh"] {
+    for namespace in ["curfew", "k6-operator-system", "test-mesh", "dapr-system"] {
         let api = Api::<Pod>::namespaced(space.client(), namespace);
         logs(&api, &api.list(&Default::default()).await?.items, folder).await?;
     }

@@ -19,6 +19,6 @@ mod setup;
 mod space;
 
 pub use look::{Container, containers, ended, is_native, status_of};
-pub use objects::{image, job, pod_of, testrun, with};
+pub use objects::{annotated, beside, image, job, pod_of, real_image, testrun, vendor, vendor_job, with};
 pub use setup::{Injector, Setup, Shape, Strategy};
 pub use space::Space;

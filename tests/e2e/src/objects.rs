@@ -4,8 +4,13 @@ use serde_json::{Value, json};
 
 /// One of the project's images, in its own version, where `IMAGE_PREFIX` says.
 pub fn image(name: &str) -> String {
+    real_image(name, env!("CARGO_PKG_VERSION"))
+}
+
+/// An image of somebody else's program, as `tests/real` names it.
+pub fn real_image(name: &str, tag: &str) -> String {
     let prefix = std::env::var("IMAGE_PREFIX").unwrap_or_else(|_| "ghcr.io/curfew-dev".to_owned());
-    format!("{prefix}/{name}:{}", env!("CARGO_PKG_VERSION"))
+    format!("{prefix}/{name}:{tag}")
 }
 
 /// A manifest with the images of the prefix in force.
@@ -36,6 +41,31 @@ pub fn job(name: &str, script: &str) -> Value {
 
 fn main(script: &str) -> Value {
     json!({"name": "main", "image": image("test-busybox"), "command": ["sh", "-c", script]})
+}
+
+/// The same with the container as Artillery's and other vendors' come: its command is the image's own, and only its
+/// arguments are in the pod. This image runs them as a script.
+pub fn vendor_job(name: &str, script: &str) -> Value {
+    with(job(name, ""), |job| pod_of(job)["containers"][0] = vendor("main", script))
+}
+
+/// Such a container.
+pub fn vendor(name: &str, script: &str) -> Value {
+    json!({"name": name, "image": image("test-vendor"), "args": [script]})
+}
+
+/// The Job with one more regular container, behind the others.
+pub fn beside(job: Value, container: Value) -> Value {
+    with(job, |job| {
+        if let Some(containers) = pod_of(job)["containers"].as_array_mut() {
+            containers.push(container);
+        }
+    })
+}
+
+/// The Job with one more annotation on its pods.
+pub fn annotated(job: Value, key: &str, value: &str) -> Value {
+    with(job, |job| job["spec"]["template"]["metadata"]["annotations"][key] = json!(value))
 }
 
 /// The pod spec within a Job.

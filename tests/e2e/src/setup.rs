@@ -39,6 +39,8 @@ pub enum Strategy {
     Auto,
     /// The namespace names `await`.
     Await,
+    /// The namespace names `reaper`.
+    Reaper,
 }
 
 /// A namespace to be: what is not asked for is not in it.
@@ -109,6 +111,7 @@ impl Setup {
         match strategy {
             Strategy::Auto => self,
             Strategy::Await => self.annotation("curfew.dev/strategy", "await"),
+            Strategy::Reaper => self.annotation("curfew.dev/strategy", "reaper"),
         }
     }
 
@@ -120,6 +123,11 @@ impl Setup {
     /// With the test mesh, its injector called at another time.
     pub fn injected(self, shape: Shape, injector: Injector) -> Self {
         self.label("mesh.test/inject", injector.name()).annotation("mesh.test/shape", shape.name())
+    }
+
+    /// With Dapr's injector, which is asked in the namespaces that have this label alone, and looks at pods that ask for it.
+    pub fn dapr(self) -> Self {
+        self.label("dapr.test/inject", "enabled")
     }
 
     /// With an option of the test mesh, as `ready-after` `5s`.

@@ -25,7 +25,7 @@ use signal_hook::{
 /// Stand-in for a mesh proxy: ready late, quits when told to, exits 0 then and on SIGTERM.
 #[derive(Parser)]
 struct Args {
-    /// Whose admin port: linkerd, istio or envoy.
+    /// Whose admin port: linkerd, istio, envoy or vault.
     #[arg(long)]
     shape: Shape,
     /// Address to listen on.

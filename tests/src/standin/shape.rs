@@ -11,6 +11,8 @@ pub enum Shape {
     Istio,
     /// A plain Envoy.
     Envoy,
+    /// Vault's agent.
+    Vault,
 }
 
 /// A text that names no shape.
@@ -19,7 +21,7 @@ pub struct UnknownShape(String);
 
 impl std::fmt::Display for UnknownShape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} is no shape; known: linkerd, istio, envoy", self.0)
+        write!(f, "{:?} is no shape; known: linkerd, istio, envoy, vault", self.0)
     }
 }
 
@@ -33,6 +35,7 @@ impl FromStr for Shape {
             "linkerd" => Ok(Self::Linkerd),
             "istio" => Ok(Self::Istio),
             "envoy" => Ok(Self::Envoy),
+            "vault" => Ok(Self::Vault),
             _ => Err(UnknownShape(text.to_owned())),
         }
     }
@@ -46,6 +49,7 @@ impl Shape {
             Self::Linkerd => 4191,
             Self::Istio => 15021,
             Self::Envoy => 9901,
+            Self::Vault => 8200,
         }
     }
 
@@ -54,6 +58,7 @@ impl Shape {
             Self::Linkerd => 4191,
             Self::Istio => 15020,
             Self::Envoy => 9901,
+            Self::Vault => 8200,
         }
     }
 
@@ -61,6 +66,8 @@ impl Shape {
         match self {
             Self::Istio => "/healthz/ready",
             Self::Linkerd | Self::Envoy => "/ready",
+            // It has none; this one is answered as soon as it listens.
+            Self::Vault => "/agent/v1/metrics",
         }
     }
 
@@ -68,13 +75,14 @@ impl Shape {
         match self {
             Self::Linkerd => "/shutdown",
             Self::Istio | Self::Envoy => "/quitquitquit",
+            Self::Vault => "/agent/v1/quit",
         }
     }
 
     pub(super) fn ready_body(self) -> &'static str {
         match self {
             Self::Linkerd => "ready\n",
-            Self::Istio => "",
+            Self::Istio | Self::Vault => "",
             Self::Envoy => "LIVE\n",
         }
     }
@@ -84,6 +92,7 @@ impl Shape {
             Self::Linkerd => "shutdown\n",
             Self::Istio => "OK",
             Self::Envoy => "OK\n",
+            Self::Vault => "",
         }
     }
 }

@@ -27,6 +27,7 @@ fn each_shape_answers_on_its_own_paths() {
         (StandIn::linkerd(LOCAL), "/ready", "/shutdown", "shutdown\n"),
         (StandIn::istio(LOCAL), "/healthz/ready", "/quitquitquit", "OK"),
         (StandIn::envoy(LOCAL), "/ready", "/quitquitquit", "OK\n"),
+        (StandIn::vault(LOCAL), "/agent/v1/metrics", "/agent/v1/quit", ""),
     ];
     for (builder, ready, shutdown, body) in cases {
         let proxy = builder.any_port().start().unwrap();

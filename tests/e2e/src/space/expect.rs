@@ -86,6 +86,19 @@ impl Space {
         Ok(())
     }
 
+    /// Waits until a Job's main has ended, and sees that its pod hangs all the same: its sidecar runs on.
+    ///
+    /// # Errors
+    /// The main did not end, or the Job did.
+    pub async fn hangs(&self, job: &str) -> Result<()> {
+        self.pod_until(job, "has done its work", |pod| crate::ended(pod, "main").is_some()).await?;
+        self.holds("the Job is not done", STUCK, async || {
+            let status = self.api::<Job>().get(job).await?.status.unwrap_or_default();
+            Ok(status.conditions.unwrap_or_default().is_empty() && status.active == Some(1))
+        })
+        .await
+    }
+
     /// Waits until a Job is Failed.
     ///
     /// # Errors
@@ -213,7 +226,27 @@ impl Space {
         match self.strategy {
             Strategy::Auto => self.ended_by(shape, &["native", "switch"]).await,
             Strategy::Await => self.ended_by(shape, &["await"]).await,
+            Strategy::Reaper => self.ended_by(shape, &["reaper"]).await,
         }
+    }
+
+    /// Sees that every pod of a Job says that this was done to it.
+    ///
+    /// # Errors
+    /// One says otherwise, or there is none.
+    pub async fn applied(&self, job: &str, strategy: &str) -> Result<()> {
+        let pods = self.pods_of(job).await?;
+        ensure!(!pods.is_empty(), "{job} has no pod");
+        for pod in pods {
+            let applied = pod.labels().get("curfew.dev/applied").map(String::as_str).unwrap_or_default();
+            let status = crate::status_of(&pod).unwrap_or_default();
+            ensure!(
+                applied == strategy,
+                "{}: {applied} was applied, not {strategy}: {status}",
+                pod.name_any()
+            );
+        }
+        Ok(())
     }
 
     /// The same with the strategies that Curfew may have come to.
@@ -232,7 +265,8 @@ impl Space {
             );
             let spec = pod.spec.as_ref().context("a pod without a spec")?;
             let classic = spec.containers.iter().any(|container| container.name == proxy);
-            let as_should_be = if applied == "await" { classic } else { crate::is_native(&pod, proxy) };
+            let told_to_go = ["await", "reaper"].contains(&applied);
+            let as_should_be = if told_to_go { classic } else { crate::is_native(&pod, proxy) };
             ensure!(
                 as_should_be,
                 "{name}: {applied} was applied, but {proxy} is not so: {:?}",

@@ -34,6 +34,7 @@ mod policy;
 mod problem;
 mod proxies;
 mod rescue;
+mod real;
 mod restarts;
 mod sidecars;
 mod testruns;
