@@ -50,10 +50,11 @@ for name in injector sentry operator daprd; do
 done
 if [ ! -s "$programs/dapr.yaml" ]; then
   built dapr ./chart "$programs/chart" -ldflags "-s -w"
-  charts=$(cd "$here/dapr" && go list -mod=readonly -m -f '{{.Dir}}' "$module")/charts
+  charts=$(cd "$here/dapr" && go list -mod=readonly -m -f '{{.Dir}}' "$module")/charts/dapr
+  for crd in "$charts"/crds/*.yaml; do echo --- && cat "$crd" && echo; done >"$programs/crds.yaml"
   # Placement and scheduler are for actors and workflows. The injector wants the scheduler's StatefulSet to be there,
   # which the chart makes with no replicas.
-  "$programs/chart" "$charts/dapr" dapr-system global.registry=REGISTRY/dapr "global.tag=$dapr" \
+  "$programs/chart" "$charts" dapr-system global.registry=REGISTRY/dapr "global.tag=$dapr" \
     global.scheduler.enabled=false global.actors.enabled=false global.prometheus.enabled=false \
     dapr_rbac.secretReader.enabled=false >"$programs/dapr.yaml.part"
   mv "$programs/dapr.yaml.part" "$programs/dapr.yaml"

@@ -13,22 +13,23 @@ prefix=${IMAGE_PREFIX:-ghcr.io/curfew-dev}
 cache=${CURFEW_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/curfew}
 dns=${DNS_IP-198.19.0.10}
 dapr=$(sed -n 's|.*github.com/dapr/dapr v||p' "$here/dapr/go.mod" | head -n 1)
-chart=$cache/dapr-$dapr/dapr.yaml
-[ -s "$chart" ] || { echo "deploy.sh: there is no $chart; run tests/real/build.sh first" >&2; exit 1; }
+made=$cache/dapr-$dapr
+[ -s "$made/dapr.yaml" ] || { echo "deploy.sh: there is no $made/dapr.yaml; run tests/real/build.sh first" >&2; exit 1; }
 
 $kubectl create namespace dapr-system --dry-run=client -o yaml | $kubectl apply -f - >/dev/null
+$kubectl apply --server-side -f "$made/crds.yaml" >/dev/null
+$kubectl wait --for=condition=Established --timeout=30s -f "$made/crds.yaml" >/dev/null
 # The chart asks for every pod of the cluster, and one object of it names no namespace.
 sed -e "s|REGISTRY/|$prefix/|" \
-  -e 's|^- name: sidecar-injector.dapr.io$|&\n  namespaceSelector: {matchLabels: {dapr.test/inject: enabled}}|' "$chart" |
+  -e 's|^- name: sidecar-injector.dapr.io$|&\n  namespaceSelector: {matchLabels: {dapr.test/inject: enabled}}|' "$made/dapr.yaml" |
   $kubectl apply --server-side --force-conflicts --namespace dapr-system -f - >/dev/null
-$kubectl wait --for=condition=Established --timeout=30s crd/components.dapr.io crd/configurations.dapr.io >/dev/null
 
 # address SERVICE: its ClusterIP.
 address() { $kubectl --namespace dapr-system get service "$1" -o 'jsonpath={.spec.clusterIP}'; }
 if [ -n "$dns" ]; then
   records=
   for service in dapr-api dapr-sentry dapr-sidecar-injector dapr-webhook; do
-    records="$records, --host-record=$service.dapr-system.svc.cluster.local,$(address $service)"
+    records="$records, \"--host-record=$service.dapr-system.svc.cluster.local,$(address "$service")\""
   done
   sed -e "s|IMAGE|$prefix/test-names:$version|; s|ADDRESS|$dns|; s|, RECORDS|$records|" "$here/names.yaml" |
     $kubectl apply -f - >/dev/null

@@ -1,5 +1,5 @@
-// chart FOLDER NAMESPACE [KEY=VALUE…] prints what Helm would install from a chart, CRDs included: the part of Helm that
-// renders templates, without the rest, which takes minutes to build.
+// chart FOLDER NAMESPACE [KEY=VALUE…] prints what Helm would make of a chart's templates: the part of Helm that
+// renders them, without the rest, which takes minutes to build.
 package main
 
 import (
@@ -23,9 +23,6 @@ func main() {
 	fail(err)
 	files, err := render(loaded, os.Args[2], os.Args[3:])
 	fail(err)
-	for _, crd := range loaded.CRDObjects() {
-		fmt.Printf("---\n%s\n", crd.File.Data)
-	}
 	names := make([]string, 0, len(files))
 	for name := range files {
 		names = append(names, name)

@@ -1,0 +1,298 @@
+//! Curfew's reaper: a container that tells the sidecars to go once the watch has said that every main is done. No command
+//! has to be known, and no main has to live to tell.
+
+use anyhow::{Context, Result, ensure};
+use curfew_e2e::{
+    Container, Setup, Shape, Space, Strategy, beside, containers, ended, job, pod_of, real_image, vendor,
+    vendor_job, with,
+};
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use kube::{
+    ResourceExt,
+    api::{Patch, PatchParams},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    jobs::{CONNECT, all_ended},
+    restarts::twice,
+    sidecars::by_hand,
+};
+
+/// Runs a test in a namespace of each mesh, with the reaper.
+async fn under_each_mesh(title: &str, test: impl AsyncFn(&Space, Shape) -> Result<()>) -> Result<()> {
+    for shape in Shape::ALL {
+        let setup = Setup::new(title).curfew().under(Strategy::Reaper).mesh(shape);
+        setup.run(async |space| test(space, shape).await).await?;
+    }
+    Ok(())
+}
+
+/// How this container ended.
+fn end_of<'a>(ended: &'a [Container], name: &str) -> Result<&'a Container> {
+    let found = ended.iter().find(|container| container.name == name && container.state == "terminated");
+    found.with_context(|| format!("{name} has not ended: {ended:?}"))
+}
+
+/// Sees that what is no main ended with 0, and without a restart.
+fn helpers_ended_well(ended: &[Container], shape: Shape) -> Result<()> {
+    for name in [shape.proxy(), "curfew-reaper"] {
+        let helper = end_of(ended, name)?;
+        ensure!(helper.exit == Some(0) && helper.restarts == 0, "{helper:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_job_as_artillery_runs_it_completes_as_often_as_it_should() -> Result<()> {
+    under_each_mesh("artillery", async |space, shape| {
+        let work = with(vendor_job("work", CONNECT), |job| {
+            job["spec"]["completions"] = json!(4);
+            job["spec"]["parallelism"] = json!(2);
+        });
+        space.apply(work).await?;
+        space.job_completes("work").await?;
+        let pods = space.pods_of("work").await?;
+        ensure!(pods.len() == 4, "{} pods for 4 completions", pods.len());
+        for pod in pods {
+            helpers_ended_well(&containers(&pod), shape)?;
+        }
+        space.meshed(shape).await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_vendors_image_with_neither_command_nor_arguments_completes_under_auto() -> Result<()> {
+    // With a sidecar that has no native form, auto comes to the reaper by itself.
+    Setup::new("vendor image")
+        .curfew()
+        .run(async |space| {
+            let plain = with(vendor_job("work", ""), |job| {
+                if let Some(main) = pod_of(job)["containers"][0].as_object_mut() {
+                    main.remove("args");
+                }
+            });
+            space.apply(with(by_hand(plain), without_native)).await?;
+            space.job_completes("work").await?;
+            space.applied("work", "reaper").await
+        })
+        .await
+}
+
+/// The sidecar of [`by_hand`] in a row that does not allow its conversion.
+fn without_native(job: &mut Value) {
+    let row = &mut job["spec"]["template"]["metadata"]["annotations"]["curfew.dev/sidecars"];
+    *row = json!(row.as_str().unwrap_or_default().replace("  native: {}\n", ""));
+}
+
+#[tokio::test]
+async fn of_two_mains_each_keeps_its_own_code_and_the_proxy_stays_for_the_second() -> Result<()> {
+    under_each_mesh("two exits", async |space, shape| {
+        let two = beside(vendor_job("work", "exit 3"), vendor("second", &format!("sleep 6; {CONNECT}")));
+        space.apply(two).await?;
+        space.job_fails("work").await?;
+        let ended = all_ended(space, "work").await?;
+        ensure!(end_of(&ended, "main")?.exit == Some(3), "{ended:?}");
+        ensure!(end_of(&ended, "second")?.exit == Some(0), "{ended:?}");
+        helpers_ended_well(&ended, shape)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn under_on_failure_a_second_attempt_finds_its_proxy() -> Result<()> {
+    under_each_mesh("reaped second attempt", async |space, shape| {
+        space.apply(twice(&format!("{CONNECT}; exit 1"), CONNECT)).await?;
+        space.job_completes("work").await?;
+        let ended = all_ended(space, "work").await?;
+        ensure!(end_of(&ended, "main")?.restarts == 1, "{ended:?}");
+        helpers_ended_well(&ended, shape)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_main_with_a_restart_policy_of_its_own_runs_again_in_a_pod_that_never_does() -> Result<()> {
+    under_each_mesh("own restart policy", async |space, shape| {
+        let work = with(twice(&format!("{CONNECT}; exit 1"), CONNECT), |job| {
+            let pod = pod_of(job);
+            pod["restartPolicy"] = json!("Never");
+            pod["containers"][0]["restartPolicy"] = json!("OnFailure");
+        });
+        space.apply(work).await?;
+        space.job_completes("work").await?;
+        let ended = all_ended(space, "work").await?;
+        ensure!(end_of(&ended, "main")?.restarts == 1, "{ended:?}");
+        helpers_ended_well(&ended, shape)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_main_that_is_out_of_memory_ends_its_pod() -> Result<()> {
+    under_each_mesh("out of memory", async |space, shape| {
+        let greedy = "x=0123456789abcdef; while :; do x=$x$x; done";
+        let work = with(vendor_job("work", greedy), |job| {
+            pod_of(job)["containers"][0]["resources"] = json!({"limits": {"memory": "32Mi"}});
+        });
+        space.apply(work).await?;
+        space.job_fails("work").await?;
+        let ended = all_ended(space, "work").await?;
+        let main = end_of(&ended, "main")?;
+        ensure!(main.reason == "OOMKilled" && main.exit == Some(137), "{main:?}");
+        helpers_ended_well(&ended, shape)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_main_that_cannot_start_ends_its_pod() -> Result<()> {
+    under_each_mesh("cannot start", async |space, shape| {
+        let work = with(job("work", ""), |job| {
+            pod_of(job)["containers"][0]["command"] = json!(["/there/is/no/such/program"]);
+        });
+        space.apply(work).await?;
+        space.job_fails("work").await?;
+        let ended = all_ended(space, "work").await?;
+        ensure!(end_of(&ended, "main")?.reason.contains("Start"), "{ended:?}");
+        helpers_ended_well(&ended, shape)
+    })
+    .await
+}
+
+/// Why a Job is Failed.
+async fn failed_for(space: &Space) -> Result<String> {
+    space.job_fails("work").await?;
+    let status = space.api::<Job>().get("work").await?.status.unwrap_or_default();
+    let failed = status.conditions.unwrap_or_default().into_iter().find(|is| is.type_ == "Failed");
+    Ok(failed.and_then(|is| is.reason).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_job_over_its_deadline_fails_and_its_pod_goes() -> Result<()> {
+    under_each_mesh("deadline", async |space, _| {
+        let endless = with(vendor_job("work", "trap 'exit 0' TERM; while :; do sleep 1; done"), |job| {
+            job["spec"]["activeDeadlineSeconds"] = json!(8);
+        });
+        space.apply(endless).await?;
+        let why = failed_for(space).await?;
+        ensure!(why == "DeadlineExceeded", "{why}");
+        space.until_none::<Pod>("job-name=work").await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_job_suspended_at_work_completes_when_it_is_resumed() -> Result<()> {
+    under_each_mesh("suspended", async |space, shape| {
+        // Short enough to be done at once, were it not for the first pod, which is taken away at work.
+        space.apply(vendor_job("work", "trap 'exit 1' TERM; sleep 8 & wait $!")).await?;
+        let runs = |pod: &Pod| containers(pod).iter().any(|c| c.name == "main" && c.state == "running");
+        space.pod_until("work", "is at work", runs).await?;
+        suspend(space, true).await?;
+        space.until_none::<Pod>("job-name=work").await?;
+        suspend(space, false).await?;
+        space.job_completes("work").await?;
+        space.meshed(shape).await
+    })
+    .await
+}
+
+async fn suspend(space: &Space, suspend: bool) -> Result<()> {
+    let change = Patch::Merge(json!({"spec": {"suspend": suspend}}));
+    space.api::<Job>().patch("work", &PatchParams::default(), &change).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pod_failure_policy_sees_the_mains_own_code() -> Result<()> {
+    under_each_mesh("failure policy", async |space, _| {
+        let work = with(vendor_job("work", "exit 42"), |job| {
+            job["spec"]["backoffLimit"] = json!(6);
+            // Of any container: neither proxy nor reaper may have such a code.
+            job["spec"]["podFailurePolicy"] = json!({"rules": [
+                {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [42]}},
+                {"action": "Ignore", "onExitCodes": {"operator": "NotIn", "values": [42]}}]});
+        });
+        space.apply(work).await?;
+        let why = failed_for(space).await?;
+        ensure!(why == "PodFailurePolicy", "{why}");
+        ensure!(space.pods_of("work").await?.len() == 1, "it was tried again");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_main_with_a_command_and_one_without_end_their_pod_together() -> Result<()> {
+    for shape in Shape::ALL {
+        Setup::new("mixed")
+            .curfew()
+            .annotation("curfew.dev/strategy", "reaper")
+            .mesh(shape)
+            .without_hold()
+            .option("ready-after", "3s")
+            .run(async |space| {
+                // The known one waits for its proxy; nothing can hold up the other.
+                space.apply(beside(job("work", CONNECT), vendor("second", "exit 0"))).await?;
+                space.job_completes("work").await?;
+                helpers_ended_well(&all_ended(space, "work").await?, shape)
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sidecar_that_is_native_already_is_not_told_to_go() -> Result<()> {
+    under_each_mesh("beside a native one", async |space, shape| {
+        let config = "admin: {address: {socket_address: {address: 127.0.0.1, port_value: 9902}}}";
+        let native = json!({"name": "envoy", "image": curfew_e2e::image("test-mesh"), "restartPolicy": "Always",
+            "command": ["/usr/local/bin/envoy", "--config-yaml", config]});
+        space.apply(with(vendor_job("work", "sleep 3"), |job| pod_of(job)["initContainers"] = json!([native]))).await?;
+        space.job_completes("work").await?;
+        let ended = all_ended(space, "work").await?;
+        ensure!(end_of(&ended, "envoy")?.restarts == 0, "the kubelet started it again: {ended:?}");
+        helpers_ended_well(&ended, shape)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn several_classic_sidecars_are_all_told_to_go() -> Result<()> {
+    under_each_mesh("several", async |space, shape| {
+        let sql = json!({"name": "cloud-sql-proxy", "image": real_image("cloud-sql-connectors/cloud-sql-proxy", "2.27.0"),
+            "args": ["--quitquitquit", "--health-check", "--enable-builtin-metrics=false", "--token=none",
+                     "--lazy-refresh", "--port=5432", "made-up:region:instance"]});
+        space.apply(beside(by_hand(vendor_job("work", CONNECT)), sql)).await?;
+        space.job_completes("work").await?;
+        let ended = all_ended(space, "work").await?;
+        for name in ["helper", "cloud-sql-proxy"] {
+            ensure!(end_of(&ended, name)?.exit == Some(0), "{ended:?}");
+        }
+        helpers_ended_well(&ended, shape)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_service_finds_its_pod_as_long_as_the_main_runs() -> Result<()> {
+    under_each_mesh("stays ready", async |space, _| {
+        space.apply(vendor_job("work", "sleep 15")).await?;
+        let ready = |pod: &Pod| {
+            let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+            conditions.into_iter().any(|is| is.type_ == "Ready" && is.status == "True")
+        };
+        let pod = space.pod_until("work", "is ready", ready).await?;
+        space
+            .pod_until("work", "is ready to its main's end", |pod| {
+                ended(pod, "main").is_some() || !ready(pod)
+            })
+            .await?;
+        let pod = space.api::<Pod>().get(&pod.name_any()).await?;
+        ensure!(ended(&pod, "main").is_some(), "not ready while its main runs: {:?}", containers(&pod));
+        space.job_completes("work").await
+    })
+    .await
+}
