@@ -14,21 +14,23 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-const MINUTES: Duration = Duration::from_secs(180);
+/// What a roll-out may take.
+pub(crate) const MINUTES: Duration = Duration::from_secs(180);
 
 /// Curfew itself.
 fn deployment(space: &Space) -> Api<Deployment> {
     Api::namespaced(space.client(), "curfew")
 }
 
-async fn change(space: &Space, spec: Value) -> Result<()> {
+/// Changes the Deployment of Curfew.
+pub(crate) async fn change(space: &Space, spec: Value) -> Result<()> {
     let change = Patch::Merge(json!({"spec": spec}));
     deployment(space).patch("curfew", &PatchParams::default(), &change).await?;
     Ok(())
 }
 
 /// Waits until this many replicas of the newest kind answer and no other is left.
-async fn settled(space: &Space, replicas: i32) -> Result<()> {
+pub(crate) async fn settled(space: &Space, replicas: i32) -> Result<()> {
     space
         .until(&format!("{replicas} replicas of Curfew"), MINUTES, async || {
             let found = deployment(space).get("curfew").await?;
@@ -131,7 +133,8 @@ fn gated(number: usize) -> Value {
     })
 }
 
-async fn replicas(space: &Space) -> Result<BTreeSet<String>> {
+/// The pods of Curfew, by name.
+pub(crate) async fn replicas(space: &Space) -> Result<BTreeSet<String>> {
     let pods = Api::<Pod>::namespaced(space.client(), "curfew").list(&ListParams::default()).await?.items;
     Ok(pods.iter().map(ResourceExt::name_any).collect())
 }

@@ -1,0 +1,209 @@
+//! Work that ends while nobody watches, or while the watch is killed: its pods end as soon as somebody watches again.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use curfew_e2e::{Setup, Space, Strategy, beside, ended, image, job, vendor_job, with};
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{Pod, Service},
+};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams},
+};
+use serde_json::{Value, json};
+
+use crate::outage::{MINUTES, change, replicas, settled};
+
+/// As many Jobs as a node takes beside everything else that runs on it.
+const JOBS: usize = 50;
+
+/// Jobs whose mains all end when the gate opens. The sidecar is the cheapest there is: fifty Envoys are a test of the
+/// machine.
+async fn fifty_at_work(space: &Space) -> Result<()> {
+    space
+        .apply(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "gate"},
+            "spec": {"selector": {"gate": "open"}, "ports": [{"port": 80, "targetPort": 8080}]}}))
+        .await?;
+    let service = space.api::<Service>().get("gate").await?.spec.and_then(|spec| spec.cluster_ip);
+    let gate = service.context("the gate has no address")?;
+    let row = "- name: helper\n  containers: [helper]\n  ready: http://127.0.0.1:9901/ready\n  \
+               shutdown: {url: 'http://127.0.0.1:9901/quitquitquit'}\n";
+    for number in 0..JOBS {
+        let work = vendor_job(&format!("work-{number}"), &format!("until nc -w 1 {gate} 80 </dev/null; do sleep 1; done"));
+        let work = with(work, |job| {
+            job["spec"]["template"]["metadata"] = json!({"annotations": {"curfew.dev/sidecars": row}});
+        });
+        let helper = json!({"name": "helper", "image": image("test-standin"), "args": ["--shape=envoy"]});
+        space.apply(beside(work, helper)).await?;
+    }
+    space
+        .until("all of them are at work", MINUTES, async || {
+            let pods = space.pods("job-name").await?;
+            let at_work = pods.iter().filter(|pod| whole(pod)).count();
+            Ok(if at_work == JOBS { Ok(()) } else { Err(at_work) })
+        })
+        .await
+}
+
+/// Whether every regular container of the pod runs.
+fn whole(pod: &Pod) -> bool {
+    let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    let mut running = statuses.map(|status| status.state.as_ref().is_some_and(|state| state.running.is_some()));
+    running.clone().count() == 3 && running.all(|is| is)
+}
+
+/// Lets all mains end.
+async fn open_the_gate(space: &Space) -> Result<()> {
+    space
+        .apply(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "gate", "labels": {"gate": "open"}},
+            "spec": {"terminationGracePeriodSeconds": 1, "containers": [{"name": "gate", "image": image("test-busybox"),
+                "command": ["nc", "-lk", "-p", "8080", "-e", "true"]}]}}))
+        .await
+}
+
+async fn all_mains_ended(space: &Space) -> Result<()> {
+    space
+        .until("every main is done", MINUTES, async || {
+            let done = space.pods("job-name").await?.iter().filter(|pod| ended(pod, "main").is_some()).count();
+            Ok(if done == JOBS { Ok(()) } else { Err(done) })
+        })
+        .await
+}
+
+/// How many Jobs are Complete.
+async fn complete(space: &Space) -> Result<usize> {
+    let jobs = space.api::<Job>().list(&ListParams::default()).await?.items;
+    Ok(jobs.iter().filter(|job| job.status.as_ref().is_some_and(|status| status.succeeded == Some(1))).count())
+}
+
+/// Sees that all are Complete in the end, each with the one pod it had.
+async fn all_end(space: &Space) -> Result<()> {
+    space.all_complete(JOBS).await?;
+    let pods = space.pods("job-name").await?;
+    ensure!(pods.len() == JOBS, "{} pods for {JOBS} Jobs", pods.len());
+    for pod in pods {
+        let reaper = ended(&pod, "curfew-reaper").context("a pod without the reaper's end")?;
+        ensure!(reaper.exit == Some(0) && reaper.restarts == 0, "{reaper:?}");
+    }
+    Ok(())
+}
+
+fn setup(title: &str) -> Setup {
+    Setup::new(title).curfew().under(Strategy::Reaper)
+}
+
+/// How long the watch is away once all mains are done.
+const AWAY: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn fifty_jobs_that_end_while_nobody_watches_end_when_somebody_does_again() -> Result<()> {
+    setup("watch down")
+        .run(async |space| {
+            fifty_at_work(space).await?;
+            change(space, json!({"replicas": 0})).await?;
+            let result = async {
+                space
+                    .until("nobody watches", MINUTES, async || {
+                        let left = replicas(space).await?;
+                        Ok(if left.is_empty() { Ok(()) } else { Err(left) })
+                    })
+                    .await?;
+                open_the_gate(space).await?;
+                all_mains_ended(space).await?;
+                space.holds("no Job ends", AWAY, async || Ok(complete(space).await? == 0)).await
+            }
+            .await;
+            change(space, json!({"replicas": 2})).await?;
+            settled(space, 2).await?;
+            result?;
+            all_end(space).await
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_watch_killed_between_two_patches_loses_none() -> Result<()> {
+    setup("watch killed")
+        .run(async |space| {
+            fifty_at_work(space).await?;
+            open_the_gate(space).await?;
+            space
+                .until("the first pods are told", MINUTES, async || {
+                    let told = told(space).await?;
+                    Ok(if told > 0 { Ok(()) } else { Err(told) })
+                })
+                .await?;
+            let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+            let curfew = Api::<Pod>::namespaced(space.client(), "curfew");
+            curfew.delete_collection(&now, &ListParams::default().labels("app.kubernetes.io/name=curfew")).await?;
+            settled(space, 2).await?;
+            all_end(space).await
+        })
+        .await
+}
+
+/// How many pods have been told that their mains are done.
+async fn told(space: &Space) -> Result<usize> {
+    let pods = space.pods("job-name").await?;
+    Ok(pods.iter().filter(|pod| pod.annotations().get("curfew.dev/done") == pod.metadata.uid.as_ref()).count())
+}
+
+#[tokio::test]
+async fn two_replicas_tell_every_pod_and_none_of_them_twice() -> Result<()> {
+    setup("watch twice")
+        .run(async |space| {
+            settled(space, 2).await?;
+            let before = patches(space).await?;
+            fifty_at_work(space).await?;
+            open_the_gate(space).await?;
+            all_end(space).await?;
+            let after = patches(space).await?;
+            let of = |outcome: &str| {
+                let count = |page: &[(String, f64)]| -> f64 {
+                    page.iter().filter(|(name, _)| name.contains(outcome)).map(|(_, count)| count).sum()
+                };
+                count(&after) - count(&before)
+            };
+            // One that waits its turn acts after 2 s, whether the other was slow or gone; that may happen, and is harmless.
+            let (patched, wrong) = (of("patched"), of("conflict") + of("refused") + of("failed"));
+            let jobs = f64::from(u32::try_from(JOBS)?);
+            ensure!(patched >= jobs && patched <= 1.2 * jobs, "{patched} patches for {JOBS} pods");
+            ensure!(wrong == 0.0, "{wrong} patches went wrong: {after:?}");
+            // Both had their share.
+            ensure!(after.iter().filter(|(name, _)| name.contains("patched")).count() == 2, "{after:?}");
+            Ok(())
+        })
+        .await
+}
+
+/// What each replica counts of its patches, by outcome.
+async fn patches(space: &Space) -> Result<Vec<(String, f64)>> {
+    let mut found = Vec::new();
+    for replica in replicas(space).await? {
+        let path = format!("/api/v1/namespaces/curfew/pods/{replica}:9090/proxy/metrics");
+        let page = space.client().request_text(http::Request::get(path).body(Vec::new())?).await?;
+        let lines = page.lines().filter_map(|line| line.strip_prefix("curfew_done_patches_total{"));
+        for (name, count) in lines.filter_map(|line| line.rsplit_once(' ')) {
+            let count: f64 = count.parse()?;
+            found.push((format!("{replica} {name}"), count));
+        }
+    }
+    Ok(found)
+}
+
+#[tokio::test]
+async fn an_api_server_that_comes_back_is_watched_again() -> Result<()> {
+    // Only the cluster that is this machine's own: run.sh leaves it out on another.
+    setup("watch api server")
+        .run(async |space| {
+            fifty_at_work(space).await?;
+            open_the_gate(space).await?;
+            let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../cluster/restart-apiserver.sh");
+            let output = std::process::Command::new(script).output().context(script)?;
+            ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            all_end(space).await
+        })
+        .await
+}
