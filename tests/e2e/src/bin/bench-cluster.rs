@@ -1,12 +1,17 @@
-//! How long a Job takes from its main's exit to Complete: without a mesh, under await, and with the mesh's proxy as a
-//! native sidecar. One Job of each at once, round after round, so that the machine's moods fall on all of them.
+//! How long a Job takes from its main's exit to Complete: without a mesh, with the mesh's proxy as a native sidecar, under
+//! await without and with its net, and by the reaper. One Job of each at once, round after round, so that the machine's
+//! moods fall on all of them.
 //!
 //! The main's last act is to write the machine's uptime into its termination message; the same clock is read when the
 //! watch tells of the Complete condition. So the cluster has to be on this machine.
 #![allow(clippy::print_stdout, reason = "a program that reports to its user")]
 
+#[path = "bench-cluster/steps.rs"]
+mod steps;
+
 use std::{
     path::{Path, PathBuf},
+    pin::Pin,
     time::Duration,
 };
 
@@ -34,9 +39,17 @@ struct Args {
 }
 
 /// Variants, in the order of their spaces.
-const VARIANTS: [&str; 3] = ["unmeshed", "await", "native sidecar by hand"];
+const VARIANTS: [&str; 5] =
+    ["unmeshed", "native sidecar by hand", "await, without its net", "await, with its net", "reaper"];
+const UNMESHED: usize = 0;
+const NATIVE: usize = 1;
+const AWAIT: usize = 2;
+const NET: usize = 3;
+const REAPER: usize = 4;
 /// What await may add at p50.
 const GOAL: Duration = Duration::from_millis(200);
+/// What the reaper may.
+const REAPER_GOAL: Duration = Duration::from_millis(1500);
 /// What a Job may take in all.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// The work: long enough that a round's proxies are up and the machine is calm again, and never as long as in the round
@@ -50,29 +63,47 @@ fn work(round: usize) -> String {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let Args { rounds, out } = Args::parse();
-    let plain = Setup::new("bench unmeshed");
-    let awaited = Setup::new("bench await").curfew().under(Strategy::Await).mesh(Shape::Linkerd);
-    let native = Setup::new("bench native");
-    // One within the other: each namespace goes when the measuring is over.
-    plain
-        .run(async |plain| {
-            awaited
-                .run(async |awaited| {
-                    native.run(async |native| measure([plain, awaited, native], rounds, &out).await).await
-                })
-                .await
-        })
-        .await
+    let meshed = |title: &str, strategy| Setup::new(title).curfew().under(strategy).mesh(Shape::Linkerd);
+    let setups = vec![
+        Setup::new("bench unmeshed"),
+        Setup::new("bench native"),
+        meshed("bench await", Strategy::Await).annotation("curfew.dev/net", "off"),
+        meshed("bench net", Strategy::Await).annotation("curfew.dev/net", "on"),
+        meshed("bench reaper", Strategy::Reaper),
+    ];
+    within(setups.into_iter(), Vec::new(), rounds, &out).await
 }
 
-async fn measure(spaces: [&Space; 3], rounds: usize, out: &Path) -> Result<()> {
-    let mut taken: [Vec<Duration>; 3] = Default::default();
+/// Measures in all of these namespaces, one made within the other: each goes when the measuring is over.
+fn within<'a>(
+    mut setups: std::vec::IntoIter<Setup>,
+    spaces: Vec<&'a Space>,
+    rounds: usize,
+    out: &'a Path,
+) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>> {
+    Box::pin(async move {
+        let Some(setup) = setups.next() else { return measure(&spaces, rounds, out).await };
+        setup
+            .run(async move |space| {
+                let spaces = spaces.into_iter().chain([space]).collect();
+                within(setups, spaces, rounds, out).await
+            })
+            .await
+    })
+}
+
+async fn measure(spaces: &[&Space], rounds: usize, out: &Path) -> Result<()> {
+    let mut taken: [Vec<Duration>; VARIANTS.len()] = Default::default();
+    let mut steps = Vec::new();
     for round in 0..rounds {
-        let variants = spaces.into_iter().enumerate();
-        let one = try_join_all(variants.map(|(variant, space)| end_of(space, variant == 2, round))).await?;
-        for (all, one) in taken.iter_mut().zip(one) {
-            all.push(one);
+        let variants = spaces.iter().enumerate();
+        let name = format!("work-{round}");
+        let all = try_join_all(variants.map(|(variant, space)| end_of(space, variant == NATIVE, round)));
+        let (one, followed) = tokio::try_join!(all, steps::follow(spaces[REAPER], &name))?;
+        for (all, (_, taken)) in taken.iter_mut().zip(&one) {
+            all.push(*taken);
         }
+        steps.push(followed.since(one[REAPER].0));
         println!("round {} of {rounds}: {:?}", round + 1, taken.each_ref().map(|all| all.last()));
     }
     let samples = taken.each_ref().map(|all| Sample::new(all.clone()));
@@ -80,8 +111,8 @@ async fn measure(spaces: [&Space; 3], rounds: usize, out: &Path) -> Result<()> {
     let mut section = Section::new("cluster", "End of a Job", "make bench-cluster");
     section.text(format!(
         "From the main's exit to the Job's Complete condition, on the one-node Kubernetes of `make cluster` with the \
-         real Envoy: *await* beside the test mesh's proxy in Linkerd's shape, *native* a plain one written into the Job. \
-         {rounds} rounds of one Job of each kind at once. The kubelet looks for ended \
+         real Envoy: *await* and *reaper* beside the test mesh's proxy in Linkerd's shape, *native* a plain one written \
+         into the Job. {rounds} rounds of one Job of each kind at once. The kubelet looks for ended \
          containers once a second and the Job controller gathers for another, so single values spread \
          widely; the work is a part of a second longer or shorter in each round, so that every variant ends at all \
          moments in between."
@@ -94,11 +125,27 @@ async fn measure(spaces: [&Space; 3], rounds: usize, out: &Path) -> Result<()> {
     }
     section.table(&table);
     // Not within rounds: at one moment one variant is just before the kubelet's look, and the other just behind it.
-    let apart = |variant: usize| samples[variant].median().as_secs_f64() - samples[0].median().as_secs_f64();
-    let (awaited, native) = (apart(1), apart(2));
-    section.text(format!("Between the medians: await {awaited:+.2} s over unmeshed, native {native:+.2} s."));
-    let met = awaited <= GOAL.as_secs_f64();
-    section.goal(Goal::new("await over unmeshed at p50", "≤ 0.2 s", format!("{awaited:+.2} s"), met));
+    let apart = |variant: usize, base: usize| {
+        samples[variant].median().as_secs_f64() - samples[base].median().as_secs_f64()
+    };
+    let over = [NATIVE, AWAIT, NET, REAPER].map(|variant| apart(variant, UNMESHED));
+    section.text(format!(
+        "Between the medians, over unmeshed: native {:+.2} s, await {:+.2} s, await with its net {:+.2} s, reaper {:+.2} s.",
+        over[0], over[1], over[2], over[3]
+    ));
+    section.text(
+        "Where the reaper's time goes: by a watch of its pod, and by the processes of reaper and proxy on the node."
+            .to_owned(),
+    );
+    section.table(&steps::table(&steps));
+    for (what, limit, value) in [
+        ("await over unmeshed at p50", GOAL, over[1]),
+        ("await with its net over without at p50", GOAL, apart(NET, AWAIT)),
+        ("reaper over unmeshed at p50", REAPER_GOAL, over[3]),
+    ] {
+        let goal = format!("≤ {:.1} s", limit.as_secs_f64());
+        section.goal(Goal::new(what, &goal, format!("{value:+.2} s"), value <= limit.as_secs_f64()));
+    }
     println!("{}", section.markdown());
     section.write_into(out).with_context(|| out.display().to_string())
 }
@@ -111,8 +158,8 @@ fn envoy() -> Value {
            "startupProbe": {"httpGet": {"path": "/ready", "port": 9901}, "periodSeconds": 1, "failureThreshold": 60}})
 }
 
-/// Runs one Job and tells how long its end took.
-async fn end_of(space: &Space, native: bool, round: usize) -> Result<Duration> {
+/// Runs one Job and tells when its main exited, and how long its end took from there.
+async fn end_of(space: &Space, native: bool, round: usize) -> Result<(Duration, Duration)> {
     let name = format!("work-{round}");
     let mut work = job(&name, &work(round));
     if native {
@@ -125,7 +172,7 @@ async fn end_of(space: &Space, native: bool, round: usize) -> Result<Duration> {
     ensure!(main.exit == Some(0), "{main:?}");
     let exited = uptime(&main.message)?;
     space.delete::<Job>(&name, &DeleteParams::background()).await?;
-    Ok(complete.saturating_sub(exited))
+    Ok((exited, complete.saturating_sub(exited)))
 }
 
 /// The uptime at which the watch told that the Job is Complete.
@@ -143,7 +190,7 @@ async fn completed(space: &Space, name: &str) -> Result<Duration> {
             for job in seen.drain(..) {
                 let conditions = job.status.and_then(|status| status.conditions).unwrap_or_default();
                 if conditions.iter().any(|is| is.type_ == "Complete" && is.status == "True") {
-                    return uptime(&std::fs::read_to_string("/proc/uptime")?);
+                    return now();
                 }
                 if let Some(failed) = conditions.iter().find(|is| is.type_ == "Failed") {
                     bail!("Job {name} failed: {failed:?}");
@@ -158,6 +205,11 @@ async fn completed(space: &Space, name: &str) -> Result<Duration> {
         }
     }
     bail!("Job {name} did not complete within {} s", PATIENCE.as_secs())
+}
+
+/// The machine's uptime.
+fn now() -> Result<Duration> {
+    uptime(&std::fs::read_to_string("/proc/uptime")?)
 }
 
 /// The first of the two numbers in `/proc/uptime`, hundredths of a second exact.

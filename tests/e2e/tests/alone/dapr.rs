@@ -44,7 +44,8 @@ async fn fails_and_then_completes(part: &str, strategy: Strategy, work: Value) -
                 space
                     .until("a first pod has failed", MINUTES, async || {
                         let pods = space.pods_of("work").await?;
-                        let phase = |pod: &k8s_openapi::api::core::v1::Pod| pod.status.as_ref()?.phase.clone();
+                        let phase =
+                            |pod: &k8s_openapi::api::core::v1::Pod| pod.status.as_ref()?.phase.clone();
                         let failed = pods.iter().find(|pod| phase(pod).as_deref() == Some("Failed"));
                         Ok(failed.map(|_| ()).ok_or(pods.iter().map(containers).collect::<Vec<_>>()))
                     })

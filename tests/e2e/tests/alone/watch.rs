@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use curfew_e2e::{Setup, Space, Strategy, beside, ended, image, job, vendor_job, with};
+use curfew_e2e::{Setup, Space, Strategy, beside, ended, image, vendor_job, with};
 use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{Pod, Service},
@@ -12,7 +12,7 @@ use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::outage::{MINUTES, change, replicas, settled};
 
@@ -31,7 +31,10 @@ async fn fifty_at_work(space: &Space) -> Result<()> {
     let row = "- name: helper\n  containers: [helper]\n  ready: http://127.0.0.1:9901/ready\n  \
                shutdown: {url: 'http://127.0.0.1:9901/quitquitquit'}\n";
     for number in 0..JOBS {
-        let work = vendor_job(&format!("work-{number}"), &format!("until nc -w 1 {gate} 80 </dev/null; do sleep 1; done"));
+        let work = vendor_job(
+            &format!("work-{number}"),
+            &format!("until nc -w 1 {gate} 80 </dev/null; do sleep 1; done"),
+        );
         let work = with(work, |job| {
             job["spec"]["template"]["metadata"] = json!({"annotations": {"curfew.dev/sidecars": row}});
         });
@@ -50,7 +53,8 @@ async fn fifty_at_work(space: &Space) -> Result<()> {
 /// Whether every regular container of the pod runs.
 fn whole(pod: &Pod) -> bool {
     let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
-    let mut running = statuses.map(|status| status.state.as_ref().is_some_and(|state| state.running.is_some()));
+    let mut running =
+        statuses.map(|status| status.state.as_ref().is_some_and(|state| state.running.is_some()));
     running.clone().count() == 3 && running.all(|is| is)
 }
 
@@ -66,7 +70,8 @@ async fn open_the_gate(space: &Space) -> Result<()> {
 async fn all_mains_ended(space: &Space) -> Result<()> {
     space
         .until("every main is done", MINUTES, async || {
-            let done = space.pods("job-name").await?.iter().filter(|pod| ended(pod, "main").is_some()).count();
+            let done =
+                space.pods("job-name").await?.iter().filter(|pod| ended(pod, "main").is_some()).count();
             Ok(if done == JOBS { Ok(()) } else { Err(done) })
         })
         .await
@@ -75,7 +80,10 @@ async fn all_mains_ended(space: &Space) -> Result<()> {
 /// How many Jobs are Complete.
 async fn complete(space: &Space) -> Result<usize> {
     let jobs = space.api::<Job>().list(&ListParams::default()).await?.items;
-    Ok(jobs.iter().filter(|job| job.status.as_ref().is_some_and(|status| status.succeeded == Some(1))).count())
+    Ok(jobs
+        .iter()
+        .filter(|job| job.status.as_ref().is_some_and(|status| status.succeeded == Some(1)))
+        .count())
 }
 
 /// Sees that all are Complete in the end, each with the one pod it had.
@@ -137,7 +145,9 @@ async fn a_watch_killed_between_two_patches_loses_none() -> Result<()> {
                 .await?;
             let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
             let curfew = Api::<Pod>::namespaced(space.client(), "curfew");
-            curfew.delete_collection(&now, &ListParams::default().labels("app.kubernetes.io/name=curfew")).await?;
+            curfew
+                .delete_collection(&now, &ListParams::default().labels("app.kubernetes.io/name=curfew"))
+                .await?;
             settled(space, 2).await?;
             all_end(space).await
         })
@@ -147,7 +157,10 @@ async fn a_watch_killed_between_two_patches_loses_none() -> Result<()> {
 /// How many pods have been told that their mains are done.
 async fn told(space: &Space) -> Result<usize> {
     let pods = space.pods("job-name").await?;
-    Ok(pods.iter().filter(|pod| pod.annotations().get("curfew.dev/done") == pod.metadata.uid.as_ref()).count())
+    Ok(pods
+        .iter()
+        .filter(|pod| pod.annotations().get("curfew.dev/done") == pod.metadata.uid.as_ref())
+        .count())
 }
 
 #[tokio::test]

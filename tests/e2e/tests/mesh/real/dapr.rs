@@ -138,7 +138,9 @@ async fn a_second_attempt_finds_dapr_still_there() -> Result<()> {
             .under(strategy)
             .dapr()
             .run(async |space| {
-                space.apply(with_dapr(twice(&format!("sleep 3; {ASK}; exit 1"), ASK))).await?;
+                // Under the reaper nothing holds the first attempt up.
+                let first = format!("until {ASK}; do sleep 1; done; exit 1");
+                space.apply(with_dapr(twice(&first, ASK))).await?;
                 space.job_completes("work").await?;
                 let ended = all_ended(space, "work").await?;
                 let restarts = |name: &str| ended.iter().find(|c| c.name == name).map(|c| c.restarts);
