@@ -24,7 +24,7 @@ const JOBS: usize = 50;
 async fn fifty_at_work(space: &Space) -> Result<()> {
     space
         .apply(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "gate"},
-            "spec": {"selector": {"gate": "open"}, "ports": [{"port": 80, "targetPort": 8080}]}}))
+            "spec": {"selector": {"gate": "open"}, "ports": [{"port": 80, "targetPort": 9901}]}}))
         .await?;
     let service = space.api::<Service>().get("gate").await?.spec.and_then(|spec| spec.cluster_ip);
     let gate = service.context("the gate has no address")?;
@@ -33,7 +33,7 @@ async fn fifty_at_work(space: &Space) -> Result<()> {
     for number in 0..JOBS {
         let work = vendor_job(
             &format!("work-{number}"),
-            &format!("until nc -w 1 {gate} 80 </dev/null; do sleep 1; done"),
+            &format!("until nc -w 5 {gate} 80 </dev/null; do sleep 1; done"),
         );
         let work = with(work, |job| {
             job["spec"]["template"]["metadata"] = json!({"annotations": {"curfew.dev/sidecars": row}});
@@ -62,8 +62,8 @@ fn whole(pod: &Pod) -> bool {
 async fn open_the_gate(space: &Space) -> Result<()> {
     space
         .apply(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "gate", "labels": {"gate": "open"}},
-            "spec": {"terminationGracePeriodSeconds": 1, "containers": [{"name": "gate", "image": image("test-busybox"),
-                "command": ["nc", "-lk", "-p", "8080", "-e", "true"]}]}}))
+            "spec": {"terminationGracePeriodSeconds": 1, "containers": [{"name": "gate", "image": image("test-standin"),
+                "args": ["--shape=envoy", "--address=0.0.0.0"]}]}}))
         .await
 }
 
