@@ -8,12 +8,9 @@ use serde::Serialize;
 use super::{noop, state::State};
 use crate::{
     config::Config,
-    plan::{Context, ExitCodes, Found, Kubelets, Namespace, Survey, Wishes},
+    plan::{Context, ExitCodes, Found, Kubelets, Namespace, Survey, Wishes, is_reaper},
     pod::{Container, Pod},
 };
-
-/// The container that ends the others where the strategy is `reaper`, and beside `await`.
-const REAPER: &str = "curfew-reaper";
 
 /// What a judgement depends on besides the pod.
 #[derive(Clone, Copy, Debug)]
@@ -212,10 +209,6 @@ fn hangs(pod: &Pod<'_>, state: &State, circumstances: Circumstances<'_>) -> Resu
 /// How long ago; a clock that goes wrong says 0.
 pub(super) fn age(since: Timestamp, now: Timestamp) -> Duration {
     now.duration_since(since).try_into().unwrap_or_default()
-}
-
-fn is_reaper(container: &Container<'_>) -> bool {
-    container.name == REAPER && container.command.first().is_some_and(|first| *first == "/curfew-reaper")
 }
 
 fn is_swapped(container: &Container<'_>) -> bool {

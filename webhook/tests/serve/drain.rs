@@ -1,8 +1,9 @@
 //! The end of the server.
 
 use crate::client::{eventually, head, read_to_end, start, trivial, write};
-use curfew::serve::{Config, Ended};
+use curfew::serve::{Config, Ended, Server, Signals};
 use std::time::Duration;
+use tokio::net::TcpStream;
 
 /// Longer than any test runs: what ends before has ended for another reason.
 const LONG: Duration = Duration::from_secs(3600);
@@ -99,4 +100,24 @@ async fn a_second_signal_aborts_the_wait_for_connections() {
     server.signal();
     assert_eq!(server.ended().await, Ended::Aborted);
     assert_eq!(read_to_end(&mut stream).await, "");
+}
+
+#[tokio::test]
+async fn without_reviews_there_is_the_admin_port_alone() {
+    let free = "127.0.0.1:0".parse().unwrap();
+    let config = Config { listen: free, admin_listen: free, drain_delay: LONG, ..Config::default() };
+    let server = Server::bind(config, None).await.unwrap();
+    assert_eq!((server.webhook_address(), server.ca_pem()), (None, None));
+    let admin = server.admin_address();
+    let (signals, received) = Signals::by_hand();
+    let ended = tokio::spawn(server.run(received));
+    let ready = async {
+        let mut stream = TcpStream::connect(admin).await.unwrap();
+        write(&mut stream, "GET /readyz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+        read_to_end(&mut stream).await
+    };
+    assert!(eventually("an answer", ready).await.starts_with("HTTP/1.1 200"));
+    // Nobody is sent here any more, so there is nothing to wait for.
+    signals.send("SIGTERM").unwrap();
+    assert_eq!(eventually("the end", ended).await.unwrap(), Ended::Drained);
 }

@@ -8,10 +8,7 @@ use super::{
     told::{Parts, Told},
     wire::{ContainerStatus, Pod, Terminated},
 };
-use crate::plan::{DONE_ANNOTATION, REAPER_LABEL, STATUS};
-
-/// The name of its container.
-const REAPER: &str = "curfew-reaper";
+use crate::plan::{DONE_ANNOTATION, REAPER_CONTAINER, REAPER_LABEL, STATUS};
 
 /// What the watch makes of a pod.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,7 +75,7 @@ fn judge(pod: &Pod<'_>) -> Judgement {
     };
     let has_reaper = pod.metadata.labels.get(REAPER_LABEL).is_some_and(|value| *value == "true");
     let is_told = pod.metadata.annotations.get(DONE_ANNOTATION).is_some_and(|uid| **uid == *pod.metadata.uid);
-    let scene = Scene { told, has_reaper, is_told, ends: &ends, reaper: status(pod, REAPER) };
+    let scene = Scene { told, has_reaper, is_told, ends: &ends, reaper: status(pod, REAPER_CONTAINER) };
     let running: Vec<_> = sidecars.into_iter().filter(|(name, _)| is_running(pod, name)).collect();
     Judgement::Done(Done {
         at: ends.iter().filter_map(|end| end.finished_at).max(),

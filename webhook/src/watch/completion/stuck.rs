@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::{judge::End, told::Told, wire::ContainerStatus};
+use crate::plan::REAPER_CONTAINER;
 
 /// A pod that is held although its mains are finished.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,7 +66,7 @@ impl Scene<'_> {
         let reaper_runs = self.reaper.is_some_and(|reaper| reaper.state.running.is_some());
         let holders = match running {
             [] if !reaper_runs => return None,
-            [] => "container curfew-reaper".to_owned(),
+            [] => format!("container {REAPER_CONTAINER}"),
             [(name, row)] => format!("sidecar {name} ({row})"),
             several => {
                 let names: Vec<_> = several.iter().map(|(name, row)| format!("{name} ({row})")).collect();
