@@ -270,6 +270,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("what was running:\n{}", process::tree(self.child.id()));
+        }
         // The whole group: a wrapper that is killed can take nobody with it.
         if self.leads_group {
             let group = format!("-{}", self.child.id());

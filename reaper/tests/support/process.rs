@@ -17,6 +17,15 @@ pub fn children(pid: u32) -> Vec<u32> {
     list.split_whitespace().filter_map(|child| child.parse().ok()).collect()
 }
 
+/// This process and all below it: what each does, and what becomes of which signal.
+pub fn tree(pid: u32) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let told =
+        |line: &&str| ["Name", "State", "Pid", "Sig", "Shd"].iter().any(|field| line.starts_with(field));
+    let own = status.lines().filter(told).collect::<Vec<_>>().join(", ").replace('\t', " ");
+    children(pid).into_iter().map(tree).fold(own, |all, below| format!("{all}\n{below}"))
+}
+
 /// A field of `/proc/PID/status` that is a number in base 16.
 pub fn status_bits(pid: u32, field: &str) -> Option<u64> {
     bits(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, field)

@@ -17,8 +17,30 @@ use serde::Serialize;
 
 use crate::{Container, Space, containers};
 
-/// Saves the namespace's pods, Jobs, TestRuns, events and every container's log; answers where.
+/// Saves the namespace's pods, Jobs, TestRuns, events and every container's log; answers where, and what they come to:
+/// of a run elsewhere often nothing but its output is left.
 pub(crate) async fn save(space: &Space) -> String {
+    let brief = brief(space).await.unwrap_or_else(|error| format!("{error:#}"));
+    format!("{}\n{brief}", saved(space).await)
+}
+
+/// Every container's state, and the operator's last words about this namespace.
+async fn brief(space: &Space) -> Result<String> {
+    let mut lines = Vec::new();
+    for pod in space.api::<Pod>().list(&Default::default()).await?.items {
+        lines.extend(containers(&pod).iter().map(|container| format!("{}: {container:?}", pod.name_any())));
+    }
+    let operators = Api::<Pod>::namespaced(space.client(), "k6-operator-system");
+    for pod in operators.list(&Default::default()).await?.items {
+        let log = operators.logs(&pod.name_any(), &LogParams::default()).await?;
+        let mut told: Vec<_> = log.lines().rev().filter(|line| line.contains(space.name())).take(5).collect();
+        told.reverse();
+        lines.extend(told.into_iter().map(ToOwned::to_owned));
+    }
+    Ok(lines.join("\n"))
+}
+
+async fn saved(space: &Space) -> String {
     let root = std::env::var_os("CURFEW_ARTEFACTS").map_or_else(|| "target/e2e".into(), PathBuf::from);
     let folder = root.join(space.name());
     match all(space, &folder).await {

@@ -35,6 +35,9 @@ pub struct Space {
 
 /// How long a condition may take that nothing in the test delays: slow machines run many tests at once.
 const PATIENCE: Duration = Duration::from_secs(150);
+/// How long a TestRun may take for a stage: an operator that was refused asks again after twice the time, up to 164 s
+/// and then 328 s after its first try, and one that waits for an answer to one TestRun looks at no other.
+const PATIENCE_FOR_A_STAGE: Duration = Duration::from_secs(700);
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 

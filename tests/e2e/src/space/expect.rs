@@ -17,7 +17,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{PATIENCE, Space};
+use super::{PATIENCE, PATIENCE_FOR_A_STAGE, Space};
 use crate::{Shape, Strategy};
 
 /// How long a stage that nothing leads out of is looked at.
@@ -151,7 +151,7 @@ impl Space {
     pub async fn stage_is(&self, object: Value, wanted: &str) -> Result<()> {
         let what = format!("{} {} is {wanted}", object["kind"], object["metadata"]["name"]);
         let stage = self
-            .until(&what, 2 * PATIENCE, async || {
+            .until(&what, PATIENCE_FOR_A_STAGE, async || {
                 let found = self.get(object.clone()).await?;
                 let stage = found.data["status"]["stage"].as_str().unwrap_or_default().to_owned();
                 Ok(if stage == wanted || stage == "error" { Ok(stage) } else { Err(stage) })

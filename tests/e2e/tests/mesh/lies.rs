@@ -4,13 +4,18 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use curfew_e2e::{Setup, Shape, Space, Strategy, annotated, containers, job, vendor_job, with};
+use curfew_e2e::{
+    Setup, Shape, Space, Strategy, annotated, containers, ended, image, job, pod_of, status_of, vendor_job,
+    with,
+};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     ResourceExt,
     api::{ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
+
+use crate::sidecars::by_hand;
 
 /// How long the watch gets to fall for it: it acts within a second.
 const BAIT: Duration = Duration::from_secs(10);
@@ -132,6 +137,37 @@ async fn a_label_on_somebody_elses_pod_costs_it_nothing() -> Result<()> {
                 "it was patched"
             );
             Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn an_endpoint_outside_the_pod_is_refused_and_nobody_there_is_called() -> Result<()> {
+    Setup::new("endpoint elsewhere")
+        .curfew()
+        .run(async |space| {
+            // It would go at the first request to that path.
+            let other = with(job("other", ""), |job| {
+                pod_of(job)["containers"][0] =
+                    json!({"name": "other", "image": image("test-standin"), "args": ["--shape=envoy", "--address=0.0.0.0"]});
+                job["spec"]["template"]["metadata"]["labels"] = json!({"curfew.dev/inject": "disabled"});
+            });
+            space.apply(other).await?;
+            let other = space.pod_until("other", "runs", |pod| runs(pod, "other")).await?;
+            let address = other.status.and_then(|status| status.pod_ip).context("it has no address")?;
+            let row = format!("- {{name: far, containers: [helper], shutdown: {{url: 'http://{address}:9901/quitquitquit'}}}}");
+            space.apply(annotated(by_hand(job("work", "true")), "curfew.dev/sidecars", &row)).await?;
+
+            let pod = space.pod_until("work", "has done its work", |pod| ended(pod, "main").is_some()).await?;
+            let status = status_of(&pod).context("it has no status")?.to_string();
+            ensure!(status.contains("not loopback"), "{status}");
+            space
+                .holds("both run on", BAIT, async || {
+                    let work = space.pods_of("work").await?.pop().context("no pod")?;
+                    let other = space.pods_of("other").await?.pop().context("no other pod")?;
+                    Ok(runs(&work, "helper") && runs(&other, "other"))
+                })
+                .await
         })
         .await
 }
