@@ -12,8 +12,11 @@ use crate::{
     watch::{Completion, Namespaces, NamespacesFeed, Nodes, NodesFeed, Own},
 };
 use anyhow::Context;
-use std::{io::IsTerminal, process::ExitCode, sync::Arc};
+use std::{io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
 use tracing_subscriber::{EnvFilter, fmt, util::SubscriberInitExt};
+
+/// How long the API server may say nothing on a connection it was asked on.
+const SILENCE: Duration = Duration::from_secs(90);
 
 /// Reads the configuration, and prints it or serves by it.
 pub(super) fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
@@ -99,10 +102,16 @@ fn webhook(
 
 /// A client of the API server of this pod's service account, or of the current context of a kubeconfig.
 async fn client() -> anyhow::Result<kube::Client> {
-    kube::Client::try_default().await.context(
+    let mut config = kube::Config::infer().await.context(
         "no Kubernetes API to ask about namespaces, nodes and pods: run in a pod with a service account, set KUBECONFIG, \
          or give --offline to do without",
-    )
+    )?;
+    // Every watch tries again by itself, and sooner: kube would keep a refusal to itself for up to three minutes.
+    config.default_retry = false;
+    // A connection that died without a word would hold a list or a patch for a quarter of an hour. Watches are told
+    // something every minute.
+    (config.read_timeout, config.reset_reader_on_write) = (Some(SILENCE), true);
+    Ok(kube::Client::try_from(config)?)
 }
 
 fn log_to_stderr(args: &ServeArgs) -> anyhow::Result<()> {
