@@ -67,6 +67,11 @@ impl Release<'_> {
             self.did.push(why);
             return Ok(None);
         }
+        // It was found a while ago where many hang, and its endpoint is called by its name: another of that name may
+        // be at work by now.
+        if let Ended::Pod(how) = self.wait(Instant::now(), |_| false).await? {
+            return Ok(Some(how));
+        }
         let mut acted = false;
         for holder in &self.pod.sidecars {
             acted |= self.end(holder).await?;

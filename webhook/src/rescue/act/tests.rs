@@ -129,10 +129,14 @@ async fn a_reaper_is_told_what_nobody_told_it() {
 }
 
 #[tokio::test]
-async fn a_pod_made_anew_under_the_name_is_another() {
+async fn a_pod_made_anew_under_the_name_is_another_and_is_not_touched() {
     let fake = Fake { uid: "new", ..Fake::default() };
-    let outcome = released(&fake, &hanging(sidecar(None))).await;
+    let outcome = released(&fake, &hanging(sidecar(Some("http://127.0.0.1:1/quit")))).await;
     assert_eq!(outcome.ended.as_deref(), Some("gone"));
+    let asked = fake.asked.lock().expect("no panic");
+    let looked =
+        |(method, path, _): &(Method, String, Value)| method == Method::GET && path.ends_with("/pods/pod");
+    assert!(asked.iter().all(looked), "{asked:?}");
 }
 
 #[tokio::test]
