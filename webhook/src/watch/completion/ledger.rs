@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::{
     judge::{Done, Judgement},
     pod::Pod,
+    request::cut,
     stuck::{Stuck, patience},
     task::{About, Agenda, Label, Mark, Named, Settled, Task, Word, due, plan},
 };
@@ -53,6 +54,9 @@ struct Entry {
 pub(super) const TURN: Duration = Duration::from_secs(2);
 /// After this the watch must have shown what was patched; otherwise it is patched again, to no effect if it was there.
 const CONFIRMED: Duration = Duration::from_secs(10);
+/// Of what is said, in bytes: a status that lies may quote a quarter of a megabyte, for every pod of a namespace whose
+/// quota takes no events.
+const LONGEST: usize = 1024;
 /// What is said of a pod that was left is said as it starts: of an older one it was said already, and forgotten by the
 /// API server, which keeps events for an hour.
 const YOUNG: Duration = Duration::from_secs(60 * 60);
@@ -86,7 +90,7 @@ impl Ledger {
         let uid =
             self.pods.get_key_value(pod.uid()).map_or_else(|| Arc::from(pod.uid()), |(uid, _)| uid.clone());
         let named = || Named { namespace: pod.namespace().into(), name: pod.name().into(), uid: uid.clone() };
-        let word = |about, text: &str| Word { pod: named(), about, text: text.to_owned() };
+        let word = |about, text: &str| Word { pod: named(), about, text: cut(text, LONGEST).to_owned() };
         let turn = TURN.saturating_mul(rank);
         let entry = self.pods.entry(uid.clone()).or_default();
         entry.list = self.list;

@@ -40,8 +40,6 @@ pub(super) const EVENTS: [&str; 5] = ["created", "there", "gone", "refused", "fa
 
 /// Who says it, and who owns the annotation.
 const MANAGER: &str = "curfew";
-/// Of a message, in bytes.
-const LONGEST: usize = 1024;
 /// Longest name of an object.
 const NAME: usize = 253;
 /// What an API server that is away or has too much to do gets in any case.
@@ -96,7 +94,7 @@ fn event(word: &Word) -> Event {
             ..ObjectReference::default()
         },
         reason: Some(reason.to_owned()),
-        message: Some(cut(text, LONGEST).to_owned()),
+        message: Some(text.clone()),
         type_: Some("Warning".to_owned()),
         count: Some(1),
         first_timestamp: Some(now.clone()),
@@ -147,7 +145,7 @@ impl Answer {
 }
 
 /// At most that many bytes of a text, and whole characters.
-fn cut(text: &str, bytes: usize) -> &str {
+pub(super) fn cut(text: &str, bytes: usize) -> &str {
     let mut end = text.len().min(bytes);
     while !text.is_char_boundary(end) {
         end -= 1;

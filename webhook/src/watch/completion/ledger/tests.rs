@@ -171,6 +171,18 @@ fn a_pod_counts_as_stuck_from_when_it_is_said_until_it_is_gone() {
 }
 
 #[test]
+fn of_a_status_that_is_all_lies_a_line_is_held() {
+    let mut lies = pod("p", "n");
+    let status = serde_json::json!({"strategy": "leave", "containers": {"é".repeat(100_000): "main"}});
+    lies["metadata"]["annotations"]["curfew.dev/status"] = status.to_string().into();
+    let lies: Pod<Judgement> = serde_json::from_str(&lies.to_string()).expect("a pod");
+    let (mut ledger, now) = (Ledger::default(), Instant::now());
+    ledger.note(&lies, Now { here: now, wall: SystemTime::now() }, 0);
+    let text = ledger.next_word(now).expect("something to say").text;
+    assert!(text.contains("names the container") && text.len() <= LONGEST, "{} bytes", text.len());
+}
+
+#[test]
 fn failures_are_tried_again_ever_more_seldom() {
     let mut ledger = Ledger::default();
     let mut now = Instant::now();
