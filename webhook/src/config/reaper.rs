@@ -16,7 +16,7 @@ pub struct Reaper {
     pub image_pull_policy: PullPolicy,
     /// How the binary comes into the pod.
     pub delivery: Delivery,
-    /// Resources of the init container; those of the largest main where absent.
+    /// Resources of all that is added; where absent, those of the largest main, and next to none for the reaper.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
 }
