@@ -1,16 +1,15 @@
 //! Curfew's reaper: a container that tells the sidecars to go once the watch has said that every main is done. No command
 //! has to be known, and no main has to live to tell.
 
+mod of_a_job;
+
 use anyhow::{Context, Result, ensure};
 use curfew_e2e::{
     Container, Setup, Shape, Space, Strategy, beside, containers, ended, job, pod_of, real_image, vendor,
     vendor_job, with,
 };
-use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
-use kube::{
-    ResourceExt,
-    api::{Patch, PatchParams},
-};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use crate::{
@@ -157,69 +156,6 @@ async fn a_main_that_cannot_start_ends_its_pod() -> Result<()> {
         let ended = all_ended(space, "work").await?;
         ensure!(end_of(&ended, "main")?.reason.contains("Start"), "{ended:?}");
         helpers_ended_well(&ended, shape)
-    })
-    .await
-}
-
-/// Why a Job is Failed.
-async fn failed_for(space: &Space) -> Result<String> {
-    space.job_fails("work").await?;
-    let status = space.api::<Job>().get("work").await?.status.unwrap_or_default();
-    let failed = status.conditions.unwrap_or_default().into_iter().find(|is| is.type_ == "Failed");
-    Ok(failed.and_then(|is| is.reason).unwrap_or_default())
-}
-
-#[tokio::test]
-async fn a_job_over_its_deadline_fails_and_its_pod_goes() -> Result<()> {
-    under_each_mesh("deadline", async |space, _| {
-        let endless = with(vendor_job("work", "trap 'exit 0' TERM; while :; do sleep 1; done"), |job| {
-            job["spec"]["activeDeadlineSeconds"] = json!(8);
-        });
-        space.apply(endless).await?;
-        let why = failed_for(space).await?;
-        ensure!(why == "DeadlineExceeded", "{why}");
-        space.until_none::<Pod>("job-name=work").await
-    })
-    .await
-}
-
-#[tokio::test]
-async fn a_job_suspended_at_work_completes_when_it_is_resumed() -> Result<()> {
-    under_each_mesh("suspended", async |space, shape| {
-        // Short enough to be done at once, were it not for the first pod, which is taken away at work.
-        space.apply(vendor_job("work", "trap 'exit 1' TERM; sleep 8 & wait $!")).await?;
-        let runs = |pod: &Pod| containers(pod).iter().any(|c| c.name == "main" && c.state == "running");
-        space.pod_until("work", "is at work", runs).await?;
-        suspend(space, true).await?;
-        space.until_none::<Pod>("job-name=work").await?;
-        suspend(space, false).await?;
-        space.job_completes("work").await?;
-        space.meshed(shape).await
-    })
-    .await
-}
-
-async fn suspend(space: &Space, suspend: bool) -> Result<()> {
-    let change = Patch::Merge(json!({"spec": {"suspend": suspend}}));
-    space.api::<Job>().patch("work", &PatchParams::default(), &change).await?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_pod_failure_policy_sees_the_mains_own_code() -> Result<()> {
-    under_each_mesh("failure policy", async |space, _| {
-        let work = with(vendor_job("work", "exit 42"), |job| {
-            job["spec"]["backoffLimit"] = json!(6);
-            // Of any container: neither proxy nor reaper may have such a code.
-            job["spec"]["podFailurePolicy"] = json!({"rules": [
-                {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [42]}},
-                {"action": "Ignore", "onExitCodes": {"operator": "NotIn", "values": [42]}}]});
-        });
-        space.apply(work).await?;
-        let why = failed_for(space).await?;
-        ensure!(why == "PodFailurePolicy", "{why}");
-        ensure!(space.pods_of("work").await?.len() == 1, "it was tried again");
-        Ok(())
     })
     .await
 }
