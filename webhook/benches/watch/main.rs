@@ -79,19 +79,19 @@ fn run(args: Args) -> anyhow::Result<bool> {
     let Args { pods, out, command, check, bench: _ } = args;
     let runtime = tokio::runtime::Runtime::new()?;
     let cluster = runtime.block_on(Cluster::new())?;
+    let synced = |watch: &Watch| watch.metric("curfew_watch_synced ").map(|it| it == 1.0);
+    let without = Watch::start()?.figures(synced)?;
     eprintln!("watch: making {pods} pods");
     let bytes = runtime.block_on(cluster.make(pods))?;
     let measured = (|| {
         runtime.block_on(cluster.write(pods, State::Running))?;
-        let at_work =
-            Watch::start()?.figures(|watch| watch.metric("curfew_watch_synced ").map(|it| it == 1.0))?;
+        let at_work = Watch::start()?.figures(synced)?;
         eprintln!("watch: all mains end while nobody watches");
         runtime.block_on(cluster.write(pods, State::Ended))?;
         let patched = r#"curfew_done_patches_total{outcome="patched"} "#;
         let caught_up = Watch::start()?.figures(|watch| watch.metric(patched).map(|it| it >= pods as f64))?;
         runtime.block_on(cluster.check_told(pods))?;
-        let told =
-            Watch::start()?.figures(|watch| watch.metric("curfew_watch_synced ").map(|it| it == 1.0))?;
+        let told = Watch::start()?.figures(synced)?;
         anyhow::Ok([at_work, caught_up, told])
     })();
     runtime.block_on(cluster.clear())?;
@@ -129,6 +129,14 @@ fn run(args: Args) -> anyhow::Result<bool> {
         caught_up.after.as_secs_f64() * 1e5 / pods as f64,
     ));
     let most = figures.iter().map(|figures| figures.peak_mb).fold(0.0, f64::max);
+    let per_pod = (most - without.peak_mb) / pods as f64;
+    section.text(format!(
+        "Without any pod it takes {:.1} MB at most. From there on each costs {:.0} bytes, by which 100,000 would take \
+         {:.0} MB.",
+        without.peak_mb,
+        per_pod * 1e6,
+        without.peak_mb + per_pod * 1e5,
+    ));
     section.goal(Goal::new(
         &format!("memory with {pods} pods"),
         &format!("≤ {MAX_RSS} MB"),
