@@ -16,7 +16,7 @@ use k8s_openapi::{
     },
 };
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Api, Client, Config, Resource, ResourceExt,
     api::{DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams, PostParams},
     core::GroupVersionKind,
     discovery,
@@ -63,6 +63,16 @@ impl Space {
     /// The client, for what lies outside of it.
     pub fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// The same, asking as another user.
+    ///
+    /// # Errors
+    /// There is no cluster.
+    pub async fn client_as(&self, user: &str) -> Result<Client> {
+        let mut config = Config::infer().await?;
+        config.auth_info.impersonate = Some(user.to_owned());
+        Ok(Client::try_from(config)?)
     }
 
     /// Objects of the kind this one is of.

@@ -39,6 +39,7 @@ mod real;
 mod reaper;
 mod rescue;
 mod restarts;
+mod rights;
 mod sidecars;
 mod testruns;
 mod untouched;
