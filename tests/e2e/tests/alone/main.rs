@@ -2,6 +2,8 @@
 //! one after another.
 
 mod dapr;
+mod metrics;
 mod outage;
 mod parallel;
+mod stuck;
 mod watch;
