@@ -66,7 +66,7 @@ fn listed(api: &Api<Pod<Judgement>>) -> BoxStream<'static, watcher::Result<Event
     let config = watcher::Config::default()
         .fields(FIELDS)
         .labels(LABELS)
-        .page_size(super::super::PAGE)
+        .page_size(super::super::PAGE_OF_PODS)
         .timeout(RENEWED);
     watcher(api.clone(), config).boxed()
 }

@@ -33,7 +33,7 @@ const SELECTOR: &str = "app.kubernetes.io/name=curfew";
 pub(super) fn follow(client: Client, own: &Own) -> Ready {
     let (sender, ready) = watch::channel(Arc::from([]));
     let api = Api::<Pod<IsReady>>::namespaced(client, &own.namespace);
-    let config = watcher::Config::default().labels(SELECTOR).page_size(super::super::PAGE);
+    let config = watcher::Config::default().labels(SELECTOR).page_size(super::super::PAGE_OF_PODS);
     let mut events = Box::pin(watcher(api, config).default_backoff());
     tokio::spawn(async move {
         let mut known = BTreeMap::new();
