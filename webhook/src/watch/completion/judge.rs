@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::{
     pod::Glimpse,
-    stuck::{Scene, Stuck},
+    stuck::{Holder, Scene, Stuck},
     told::{Parts, Told},
     wire::{ContainerStatus, Pod, Terminated},
 };
@@ -67,7 +67,8 @@ fn judge(pod: &Pod<'_>) -> Judgement {
             main.finishing(&pod.spec.restart_policy).contains(end.exit_code).then_some(end)
         })
         .collect();
-    let Some(ends) = finished else {
+    // Without a main nothing says that the work is done.
+    let Some(ends) = finished.filter(|ends| !ends.is_empty()) else {
         return match told.strategy() {
             "leave" => Judgement::Left { reason: told.reason.clone(), started: pod.status.start_time },
             _ => Judgement::Nothing,
@@ -76,20 +77,20 @@ fn judge(pod: &Pod<'_>) -> Judgement {
     let has_reaper = pod.metadata.labels.get(REAPER_LABEL).is_some_and(|value| *value == "true");
     let is_told = pod.metadata.annotations.get(DONE_ANNOTATION).is_some_and(|uid| **uid == *pod.metadata.uid);
     let scene = Scene { told, has_reaper, is_told, ends: &ends, reaper: status(pod, REAPER_CONTAINER) };
-    let running: Vec<_> = sidecars.into_iter().filter(|(name, _)| is_running(pod, name)).collect();
+    let holders = sidecars.into_iter().filter_map(|(name, row)| {
+        let state = &status(pod, name)?.state;
+        state.holds().then_some(Holder { name, row, waits: state.waits() })
+    });
+    let holders: Vec<_> = holders.collect();
     Judgement::Done(Done {
         at: ends.iter().filter_map(|end| end.finished_at).max(),
         to_tell: has_reaper && !is_told,
-        stuck: scene.explain(&running).map(Box::new),
+        stuck: scene.explain(&holders).map(Box::new),
     })
 }
 
 fn status<'a>(pod: &'a Pod<'_>, name: &str) -> Option<&'a ContainerStatus<'a>> {
     pod.status.container_statuses.iter().find(|status| status.name == *name)
-}
-
-fn is_running(pod: &Pod<'_>, name: &str) -> bool {
-    status(pod, name).is_some_and(|status| status.state.running.is_some())
 }
 
 /// A main's end, where an explanation wants one.

@@ -2,7 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{judge::End, told::Told, wire::ContainerStatus};
+use super::{
+    judge::End,
+    told::Told,
+    wire::{ContainerStatus, State},
+};
 use crate::plan::REAPER_CONTAINER;
 
 /// A pod that is held although its mains are finished.
@@ -42,6 +46,15 @@ pub(super) struct Scene<'a> {
     pub(super) reaper: Option<&'a ContainerStatus<'a>>,
 }
 
+/// A sidecar that has not ended.
+pub(super) struct Holder<'a> {
+    pub(super) name: &'a str,
+    /// Its row.
+    pub(super) row: &'a str,
+    /// What it waits for, where it does not run: `CrashLoopBackOff`.
+    pub(super) waits: Option<&'a str>,
+}
+
 /// How long sidecars may take to go, from the end of the last main.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// And from when the watch first saw it: it may have been down, and the reaper told only now.
@@ -62,27 +75,25 @@ pub(super) fn patience(at: Option<SystemTime>, now: SystemTime) -> Duration {
 
 impl Scene<'_> {
     /// What holds the pod, if something does: one of its sidecars, or its reaper.
-    pub(super) fn explain(&self, running: &[(&str, &str)]) -> Option<Stuck> {
-        let reaper_runs = self.reaper.is_some_and(|reaper| reaper.state.running.is_some());
-        let holders = match running {
-            [] if !reaper_runs => return None,
-            [] => format!("container {REAPER_CONTAINER}"),
-            [(name, row)] => format!("sidecar {name} ({row})"),
-            several => {
-                let names: Vec<_> = several.iter().map(|(name, row)| format!("{name} ({row})")).collect();
-                format!("sidecars {}", names.join(", "))
-            }
+    pub(super) fn explain(&self, holders: &[Holder<'_>]) -> Option<Stuck> {
+        let reaper = self.reaper.map(|reaper| &reaper.state).filter(|state| state.holds());
+        let names: Vec<_> = holders.iter().map(Holder::described).collect();
+        let who = match (&names[..], reaper) {
+            ([], None) => return None,
+            ([], Some(_)) => format!("container {REAPER_CONTAINER}"),
+            ([one], _) => format!("sidecar {one}"),
+            (several, _) => format!("sidecars {}", several.join(", ")),
         };
-        let (cause, why) = self.cause(reaper_runs);
+        let (cause, why) = self.cause(reaper);
         let strategy = self.told.strategy();
-        let runs = if running.len() > 1 { "run" } else { "runs" };
+        let holds = if names.len() > 1 { "hold" } else { "holds" };
         let text = format!(
-            "every main has ended, and {holders} still {runs} (strategy {strategy}): {why}. `curfew rescue` ends it"
+            "every main has ended, and {who} still {holds} the pod (strategy {strategy}): {why}. `curfew rescue` ends it"
         );
         Some(Stuck { strategy, cause, text })
     }
 
-    fn cause(&self, reaper_runs: bool) -> (Cause, String) {
+    fn cause(&self, held_by_reaper: Option<&State<'_>>) -> (Cause, String) {
         if self.told.strategy() == "leave" {
             return (Cause::Left, format!("Curfew left this pod, because {}", self.told.reason));
         }
@@ -98,9 +109,12 @@ impl Scene<'_> {
         if let Some(said) = said.next() {
             return (Cause::Endpoint, said.to_owned());
         }
-        if reaper_runs {
-            let why = "curfew-reaper was told to end it and has not left yet: its kubelet may be behind";
-            return (Cause::Reaper, why.to_owned());
+        if let Some(reaper) = held_by_reaper {
+            let why = match reaper.waits() {
+                None => "has not left yet: its kubelet may be behind".to_owned(),
+                Some(what) => format!("does not run: it is in {what}"),
+            };
+            return (Cause::Reaper, format!("curfew-reaper was told to end it and {why}"));
         }
         let is_killed =
             |end: &&End<'_>| end.exit_code == KILLED || end.reason.as_deref() == Some("OOMKilled");
@@ -110,6 +124,18 @@ impl Scene<'_> {
             return (Cause::Killed, why.to_owned());
         }
         (Cause::Unknown, "neither wrapper nor reaper said why; the sidecar's log may".to_owned())
+    }
+}
+
+// === impl Holder ===
+
+impl Holder<'_> {
+    fn described(&self) -> String {
+        let Self { name, row, waits } = self;
+        match waits {
+            None => format!("{name} ({row})"),
+            Some(what) => format!("{name} ({row}, in {what})"),
+        }
     }
 }
 

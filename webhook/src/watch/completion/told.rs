@@ -19,7 +19,7 @@ pub(super) struct Told {
 
 /// The pod's containers, as its status tells their parts.
 pub(super) struct Parts<'a> {
-    /// Those whose end is the end of the pod's work; never none.
+    /// Those whose end is the end of the pod's work. Where there are none the pod was left for it.
     pub(super) mains: Vec<&'a Declared<'a>>,
     /// Regular containers that hold the pod, with the names of their rows.
     pub(super) sidecars: Vec<(&'a str, &'a str)>,
@@ -56,7 +56,7 @@ impl Told {
                 _ => {}
             }
         }
-        if parts.mains.is_empty() {
+        if parts.mains.is_empty() && self.strategy() != "leave" {
             return Err("it names no main container".to_owned());
         }
         Ok(parts)

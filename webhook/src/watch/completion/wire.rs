@@ -87,9 +87,18 @@ pub(super) struct ContainerStatus<'a> {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct State<'a> {
-    pub(super) running: Option<IgnoredAny>,
+    running: Option<IgnoredAny>,
+    #[serde(borrow)]
+    waiting: Option<Waiting<'a>>,
     #[serde(borrow)]
     pub(super) terminated: Option<Terminated<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Waiting<'a> {
+    #[serde(borrow)]
+    reason: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -117,6 +126,20 @@ impl Declared<'_> {
             ..Container::default()
         };
         ExitCodes::finishing(pod_policy, &container)
+    }
+}
+
+// === impl State ===
+
+impl State<'_> {
+    /// It runs, or is still to be started: again, after a crash, or at all.
+    pub(super) fn holds(&self) -> bool {
+        self.running.is_some() || self.waiting.is_some()
+    }
+
+    /// What it waits for, in the kubelet's word, where it does not run.
+    pub(super) fn waits(&self) -> Option<&str> {
+        self.waiting.as_ref().map(|waiting| waiting.reason.as_deref().unwrap_or("Waiting"))
     }
 }
 

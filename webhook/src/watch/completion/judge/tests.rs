@@ -164,7 +164,7 @@ fn a_pod_that_was_left_says_why_until_its_mains_are_done() {
     assert_eq!((stuck.strategy, stuck.cause), ("leave", Cause::Left));
     assert_eq!(
         stuck.text,
-        "every main has ended, and sidecar linkerd-proxy (linkerd) still runs (strategy leave): Curfew left this pod, \
+        "every main has ended, and sidecar linkerd-proxy (linkerd) still holds the pod (strategy leave): Curfew left this pod, \
          because of this. `curfew rescue` ends it"
     );
 }
@@ -212,7 +212,43 @@ fn who_holds_the_pod_is_explained_by_what_is_known() {
     let mut pod = with_reaper(json!({"running": {}}));
     pod["status"]["containerStatuses"][1]["state"] = exited(0);
     let stuck = done(&pod).stuck.expect("stuck");
-    assert!(stuck.text.contains("container curfew-reaper still runs"), "{stuck:?}");
+    assert!(stuck.text.contains("container curfew-reaper still holds the pod"), "{stuck:?}");
+    pod["status"]["containerStatuses"][2]["state"] = json!({"waiting": {"reason": "ImagePullBackOff"}});
+    let stuck = done(&pod).stuck.expect("stuck");
+    assert!(stuck.text.contains("does not run: it is in ImagePullBackOff"), "{stuck:?}");
     pod["status"]["containerStatuses"][2]["state"] = exited(0);
     assert_eq!(done(&pod).stuck, None);
+}
+
+#[test]
+fn a_sidecar_that_is_started_again_and_again_holds_the_pod_too() {
+    let mut pod = with_state("OnFailure", exited(0));
+    pod["metadata"]["annotations"]["curfew.dev/done"] = pod["metadata"]["uid"].clone();
+    for (state, who) in [
+        (json!({"waiting": {"reason": "CrashLoopBackOff"}}), "linkerd-proxy (linkerd, in CrashLoopBackOff)"),
+        (json!({"waiting": {}}), "linkerd-proxy (linkerd, in Waiting)"),
+    ] {
+        pod["status"]["containerStatuses"][1]["state"] = state;
+        let stuck = done(&pod).stuck.expect("stuck");
+        assert!(stuck.text.contains(&format!("sidecar {who} still holds the pod")), "{stuck:?}");
+    }
+}
+
+#[test]
+fn a_pod_without_a_main_is_never_done_and_says_why_it_was_left() {
+    let mut pod = with_state("Never", exited(0));
+    for strategy in ["leave", "reaper", "await"] {
+        let status = json!({"strategy": strategy, "reason": "it has no main",
+                            "containers": {"main": "neither main nor sidecar", "linkerd-proxy": "classic sidecar linkerd"}});
+        pod["metadata"]["annotations"]["curfew.dev/status"] = status.to_string().into();
+        let judgement = judged(&pod);
+        if strategy == "leave" {
+            assert_eq!(judgement, Judgement::Left { reason: "it has no main".to_owned(), started: None });
+        } else {
+            assert!(
+                matches!(&judgement, Judgement::PassedOver(why) if why.contains("no main")),
+                "{judgement:?}"
+            );
+        }
+    }
 }

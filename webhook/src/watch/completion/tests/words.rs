@@ -18,7 +18,7 @@ async fn a_pod_that_stays_gets_one_event_that_replicas_agree_on() {
     assert_eq!((&body["type"], &body["reason"]), (&json!("Warning"), &json!("SidecarStuck")));
     let message = body["message"].as_str().expect("a message");
     assert!(
-        message.starts_with("every main has ended, and sidecar linkerd-proxy (linkerd) still runs"),
+        message.starts_with("every main has ended, and sidecar linkerd-proxy (linkerd) still holds the pod"),
         "{message}"
     );
     asked.refuse(409, "AlreadyExists", Value::Null);
