@@ -53,6 +53,8 @@ fn serve(args: ServeArgs, behaviour: config::Config) -> anyhow::Result<ExitCode>
             true => None,
             false => Some(client().await?),
         };
+        let workloads = behaviour.catalogue.workloads.iter();
+        let by_design: Vec<_> = workloads.filter_map(|row| row.handled_by.clone()).collect();
         let (reviews, feeds) = match identity {
             Some(identity) => {
                 let (webhook, feeds) = webhook(behaviour, client.clone(), watches);
@@ -67,7 +69,7 @@ fn serve(args: ServeArgs, behaviour: config::Config) -> anyhow::Result<ExitCode>
             tokio::spawn(of_nodes.run(readiness.gate("the list of nodes")));
         }
         if let Some(client) = client.filter(|_| watches) {
-            let completion = Completion::new(client, own, &mut server.metrics().registry());
+            let completion = Completion::new(client, own, by_design, &mut server.metrics().registry());
             // Reviews are answered whether pods can be listed or not.
             let gate = no_webhook.then(|| readiness.gate("the list of pods"));
             tokio::spawn(completion.run(gate));

@@ -18,7 +18,10 @@ mod task;
 mod told;
 mod wire;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 use kube::{
     Client,
@@ -38,7 +41,7 @@ use pods::Pods;
 pub use replicas::Own;
 use replicas::Ready;
 use request::Answer;
-use task::{Mark, Settled, Word};
+use task::{About, Mark, Settled, Word};
 
 use crate::serve::Gate;
 
@@ -53,10 +56,14 @@ pub struct Completion {
     metrics: Metrics,
     marks: JoinSet<(Mark, Answer)>,
     words: JoinSet<(Word, Answer)>,
+    /// Why pods are left whose owners end the sidecars: nothing to worry about.
+    by_design: BTreeSet<String>,
     /// The API server is left alone until then.
     paused: Option<Instant>,
     synced: bool,
     complained: Option<Instant>,
+    /// It was said that events are given up.
+    gave_up: bool,
 }
 
 /// Pods marked at once: some hundred a second, of the share of the API server that one client has.
@@ -69,8 +76,14 @@ const COMPLAINT: Duration = Duration::from_secs(10);
 // === impl Completion ===
 
 impl Completion {
-    /// A watch with this client. `own` is this replica's pod; who does not know it acts as the only one.
-    pub fn new(client: Client, own: Option<Own>, registry: &mut Registry) -> Self {
+    /// A watch with this client. `own` is this replica's pod; who does not know it acts as the only one. `by_design` is what
+    /// the catalogue's workloads say whose owners end the sidecars themselves.
+    pub fn new(
+        client: Client,
+        own: Option<Own>,
+        by_design: impl IntoIterator<Item = String>,
+        registry: &mut Registry,
+    ) -> Self {
         Self {
             pods: Pods::new(client.clone()),
             replicas: own.map(|own| (own.name.clone(), replicas::follow(client.clone(), &own))),
@@ -79,9 +92,11 @@ impl Completion {
             metrics: Metrics::new(registry),
             marks: JoinSet::new(),
             words: JoinSet::new(),
+            by_design: by_design.into_iter().collect(),
             paused: None,
             synced: false,
             complained: None,
+            gave_up: false,
         }
     }
 
@@ -171,8 +186,10 @@ impl Completion {
             && let Some(word) = self.ledger.next_word(now)
         {
             let client = self.client.clone();
+            let is_fine = word.about == About::Left && self.by_design.contains(&word.text);
+            let kind = if is_fine { "Normal" } else { "Warning" };
             self.words.spawn(async move {
-                let answer = request::say(client, &word).await;
+                let answer = request::say(client, &word, kind).await;
                 (word, answer)
             });
         }
@@ -187,12 +204,12 @@ impl Completion {
             (Settled::Gone, _) => {
                 tracing::debug!(%namespace, %name, %uid, "Mains are done, and the pod is gone")
             }
-            (Settled::Failed, error) if self.may_complain() => tracing::warn!(
+            (Settled::Failed | Settled::Refused, error) if self.may_complain() => tracing::warn!(
                 %namespace, %name, error = error.as_deref(),
                 "Cannot tell a reaper that the mains are done, trying again; this service account needs `patch` on \
                  pods/status"
             ),
-            (Settled::Failed, _) => {}
+            (Settled::Failed | Settled::Refused, _) => {}
         }
         self.metrics.marked(mark, answer);
         self.ledger.marked(uid, answer.settled, Instant::now());
@@ -210,8 +227,15 @@ impl Completion {
             ),
             _ => {}
         }
-        self.metrics.said(word, answer);
-        self.ledger.said(uid, word.about, answer.settled, Instant::now());
+        let is_given_up = self.ledger.said(uid, word.about, answer.settled, Instant::now());
+        self.metrics.said(word, answer, is_given_up);
+        if is_given_up && !std::mem::replace(&mut self.gave_up, true) {
+            tracing::warn!(
+                %namespace, %name, reason, error = answer.error.as_deref(),
+                "Gave up leaving an event at a pod, as it is refused again and again; of others that are, only \
+                 curfew_events tells"
+            );
+        }
         self.pause(answer);
     }
 

@@ -174,28 +174,35 @@ impl Ledger {
         let at = match settled {
             Settled::Gone => return entry.mark = None,
             Settled::Done => {
-                (task.failures, task.what.again) = (0, true);
+                (task.failures, task.refusals, task.what.again) = (0, 0, true);
                 now + CONFIRMED
             }
-            Settled::Failed => now + task.failed(),
+            Settled::Failed | Settled::Refused => now + task.failed(settled),
         };
         task.at = Some(at);
         self.marks.insert((at, uid));
     }
 
-    /// How saying it came out.
-    pub(super) fn said(&mut self, uid: &str, about: About, settled: Settled, now: Instant) {
-        let Some((uid, entry)) = entry(&mut self.pods, uid) else { return };
-        if settled != Settled::Failed {
+    /// How saying it came out; whether it will not be said at all, as it was refused too often.
+    pub(super) fn said(&mut self, uid: &str, about: About, settled: Settled, now: Instant) -> bool {
+        let Some((uid, entry)) = entry(&mut self.pods, uid) else { return false };
+        let is_said = matches!(settled, Settled::Done | Settled::Gone);
+        if is_said {
             entry.said |= about.bit();
         }
-        let Some(task) = entry.word.as_mut().filter(|task| task.at.is_none()) else { return };
-        if settled != Settled::Failed {
-            return entry.word = None;
+        let Some(task) = entry.word.as_mut().filter(|task| task.at.is_none()) else { return false };
+        let at = now + task.failed(settled);
+        let is_given_up = !is_said && task.is_hopeless();
+        if is_given_up {
+            entry.said |= about.bit();
         }
-        let at = now + task.failed();
-        task.at = Some(at);
-        self.words.insert((at, uid));
+        if is_said || is_given_up {
+            entry.word = None;
+        } else {
+            task.at = Some(at);
+            self.words.insert((at, uid));
+        }
+        is_given_up
     }
 
     /// When the next pod is to be marked.

@@ -15,7 +15,7 @@ use prometheus_client::{
 
 use super::{
     ledger::Ledger,
-    request::{Answer, EVENTS, MARKS},
+    request::{Answer, EVENTS, GIVEN_UP, MARKS},
     task::{Mark, Settled, Word},
 };
 
@@ -124,7 +124,10 @@ impl Metrics {
         }
     }
 
-    pub(super) fn said(&self, word: &Word, answer: &Answer) {
-        self.events.get_or_create(&Said { reason: word.about.reason(), outcome: answer.outcome }).inc();
+    pub(super) fn said(&self, word: &Word, answer: &Answer, is_given_up: bool) {
+        let outcomes = [Some(answer.outcome), is_given_up.then_some(GIVEN_UP)];
+        for outcome in outcomes.into_iter().flatten() {
+            self.events.get_or_create(&Said { reason: word.about.reason(), outcome }).inc();
+        }
     }
 }

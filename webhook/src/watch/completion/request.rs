@@ -36,7 +36,9 @@ pub(super) struct Answer {
 /// Outcomes of marking a pod.
 pub(super) const MARKS: [&str; 5] = ["patched", "gone", "conflict", "refused", "failed"];
 /// Outcomes of an event.
-pub(super) const EVENTS: [&str; 5] = ["created", "there", "gone", "refused", "failed"];
+pub(super) const EVENTS: [&str; 6] = ["created", "there", "gone", "refused", "failed", GIVEN_UP];
+/// That of one that was refused too often.
+pub(super) const GIVEN_UP: &str = "given_up";
 
 /// Who says it, and who owns the annotation.
 const MANAGER: &str = "curfew";
@@ -60,10 +62,10 @@ pub(super) async fn mark(client: Client, mark: &Mark) -> Answer {
     }
 }
 
-/// Leaves an event at the pod, under a name that every replica comes to: whoever is second finds it there.
-pub(super) async fn say(client: Client, word: &Word) -> Answer {
+/// Leaves an event of this type at the pod, under a name that every replica comes to: whoever is second finds it there.
+pub(super) async fn say(client: Client, word: &Word, kind: &str) -> Answer {
     let api = Api::<Event>::namespaced(client, &word.pod.namespace);
-    match api.create(&PostParams::default(), &event(word)).await {
+    match api.create(&PostParams::default(), &event(word, kind)).await {
         Ok(_) => Answer::settled(Settled::Done, EVENTS[0]),
         Err(Error::Api(status)) if status.is_already_exists() => Answer::settled(Settled::Done, EVENTS[1]),
         // The namespace is gone, or on its way.
@@ -74,7 +76,7 @@ pub(super) async fn say(client: Client, word: &Word) -> Answer {
     }
 }
 
-fn event(word: &Word) -> Event {
+fn event(word: &Word, kind: &str) -> Event {
     let Word { pod: Named { namespace, name, uid }, about, text } = word;
     let reason = about.reason();
     let hash = hash(&[uid, reason]);
@@ -95,7 +97,7 @@ fn event(word: &Word) -> Event {
         },
         reason: Some(reason.to_owned()),
         message: Some(text.clone()),
-        type_: Some("Warning".to_owned()),
+        type_: Some(kind.to_owned()),
         count: Some(1),
         first_timestamp: Some(now.clone()),
         last_timestamp: Some(now),
@@ -127,20 +129,20 @@ impl Answer {
 
     /// A request that failed. Of what concerns one pod only, the others are not to wait.
     fn failed(error: &Error) -> Self {
-        let (outcome, pause) = match error {
+        let (settled, outcome, pause) = match error {
             Error::Api(status) => {
                 let asked = status.details.as_ref().map(|details| details.retry_after_seconds);
                 let asked =
                     asked.filter(|seconds| *seconds > 0).map(|seconds| Duration::from_secs(seconds.into()));
                 match status.code {
-                    409 => ("conflict", None),
-                    429 | 500.. => ("failed", Some(asked.unwrap_or(PAUSE).max(PAUSE))),
-                    _ => ("refused", None),
+                    409 => (Settled::Failed, "conflict", None),
+                    429 | 500.. => (Settled::Failed, "failed", Some(asked.unwrap_or(PAUSE).max(PAUSE))),
+                    _ => (Settled::Refused, "refused", None),
                 }
             }
-            _ => ("failed", Some(PAUSE)),
+            _ => (Settled::Failed, "failed", Some(PAUSE)),
         };
-        Self { settled: Settled::Failed, outcome, pause, error: Some(told(error)) }
+        Self { settled, outcome, pause, error: Some(told(error)) }
     }
 }
 

@@ -54,8 +54,10 @@ pub(super) enum Settled {
     Done,
     /// The pod is gone: nothing is left to do.
     Gone,
-    /// To be tried again.
+    /// To be tried again: the API server was away, or had too much to do, or something else changed meanwhile.
     Failed,
+    /// The API server will not have it, and will hardly change its mind.
+    Refused,
 }
 
 /// Strategy and cause, as the metric's labels.
@@ -69,20 +71,39 @@ pub(super) struct Task<T> {
     /// None while it is under way.
     pub(super) at: Option<Instant>,
     pub(super) failures: u32,
+    /// Those of them that were refusals.
+    pub(super) refusals: u32,
     pub(super) what: T,
 }
 
-/// Between tries of one pod.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
+/// Between tries of one pod: the first pause, and the longest while the API server is away. Jobs wait for it to be back.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+/// The longest where it refuses: thousands of pods may be asked about in vain.
+const REFUSED: Duration = Duration::from_secs(60);
+/// So many refusals of an event are enough, where a namespace's quota takes no more of them, say.
+const REFUSALS: u32 = 5;
+
 // === impl Task ===
 
 impl<T> Task<T> {
-    /// One more failure; how long to wait after it.
-    pub(super) fn failed(&mut self) -> Duration {
-        let (first, most) = PAUSES;
+    /// One more failure, or refusal; how long to wait after it.
+    pub(super) fn failed(&mut self, settled: Settled) -> Duration {
+        let (first, away) = PAUSES;
+        let most = match settled {
+            Settled::Refused => {
+                self.refusals += 1;
+                REFUSED
+            }
+            _ => away,
+        };
         let pause = first.saturating_mul(1 << self.failures.min(16)).min(most);
         self.failures += 1;
         pause
+    }
+
+    /// It was refused so often that it is not worth another try.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.refusals >= REFUSALS
     }
 }
 
@@ -122,7 +143,7 @@ pub(super) fn plan<T>(
             }
             *slot = due.map(|(at, what)| {
                 agenda.insert((at, uid.clone()));
-                Box::new(Task { at: Some(at), failures: 0, what })
+                Box::new(Task { at: Some(at), failures: 0, refusals: 0, what })
             });
         }
     }

@@ -17,6 +17,8 @@ use crate::watch::mock::{Server, client};
 const PODS: &str = "/api/v1/pods?";
 const OWN: &str = "/api/v1/namespaces/curfew/pods?";
 const EVENTS: &str = "/api/v1/namespaces/n/events";
+/// Why pods are left whose owner ends the sidecars.
+const ARGO: &str = "Argo Workflows ends them";
 
 /// A pod with a reaper whose main has exited 0 and whose sidecar runs.
 pub(super) fn pod(name: &str, namespace: &str) -> Value {
@@ -67,7 +69,7 @@ impl World {
     fn new(own: Option<Own>) -> Self {
         let (client, server) = client();
         let mut registry = Registry::default();
-        let completion = Completion::new(client, own, &mut registry);
+        let completion = Completion::new(client, own, [ARGO.to_owned()], &mut registry);
         Self { server, early: VecDeque::new(), registry, watch: tokio::spawn(completion.run(None)) }
     }
 

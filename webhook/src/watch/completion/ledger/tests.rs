@@ -109,7 +109,7 @@ fn ended(pod: &Value) -> bool {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let outcome = sample::select(vec![Settled::Done, Settled::Gone, Settled::Failed]);
+    let outcome = sample::select(vec![Settled::Done, Settled::Gone, Settled::Failed, Settled::Refused]);
     prop_oneof![
         (0..PODS).prop_map(Event::Ends),
         (0..PODS).prop_map(Event::Replaced),
@@ -183,19 +183,24 @@ fn of_a_status_that_is_all_lies_a_line_is_held() {
 }
 
 #[test]
-fn failures_are_tried_again_ever_more_seldom() {
-    let mut ledger = Ledger::default();
-    let mut now = Instant::now();
-    ledger.note(&stuck("p"), Now { here: now, wall: SystemTime::now() }, 0);
-    let mut pauses = Vec::new();
-    for _ in 0..9 {
-        let mark = ledger.next_mark(now).expect("due");
-        ledger.marked(&mark.pod.uid, Settled::Failed, now);
-        let at = ledger.marks_at().expect("again");
-        pauses.push((at - now).as_secs_f32());
-        now = at;
+fn failures_are_tried_again_ever_more_seldom_but_soon_after_an_outage() {
+    for (settled, expected) in [
+        (Settled::Failed, [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0, 10.0]),
+        (Settled::Refused, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]),
+    ] {
+        let mut ledger = Ledger::default();
+        let mut now = Instant::now();
+        ledger.note(&stuck("p"), Now { here: now, wall: SystemTime::now() }, 0);
+        let mut pauses = Vec::new();
+        for _ in 0..expected.len() {
+            let mark = ledger.next_mark(now).expect("due");
+            ledger.marked(&mark.pod.uid, settled, now);
+            let at = ledger.marks_at().expect("again");
+            pauses.push((at - now).as_secs_f32());
+            now = at;
+        }
+        assert_eq!(pauses, expected, "{settled:?}");
     }
-    assert_eq!(pauses, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]);
 }
 
 #[test]

@@ -59,14 +59,20 @@ impl World {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_pod_that_is_left_or_lies_is_said_so_once() {
-    let mut world = World::new(None);
-    let mut left = at_work("left");
-    left["metadata"]["annotations"]["curfew.dev/status"] = json!({"strategy": "leave", "reason": "its image",
+/// A pod at work that was left for this reason.
+fn left_for(name: &str, reason: &str) -> Value {
+    let mut left = at_work(name);
+    left["metadata"]["annotations"]["curfew.dev/status"] = json!({"strategy": "leave", "reason": reason,
         "containers": {"main": "main", "linkerd-proxy": "classic sidecar linkerd"}})
     .to_string()
     .into();
+    left
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_left_or_lies_is_said_so_once() {
+    let mut world = World::new(None);
+    let left = left_for("left", "its image");
     let mut copied = pod("copied", "n");
     copied["spec"]["containers"][0]["name"] = "another".into();
     let mut old = left.clone();
@@ -86,4 +92,47 @@ async fn a_pod_that_is_left_or_lies_is_said_so_once() {
         world.early.iter().all(|asked| asked.method == Method::GET),
         "the copied pod is not told anything"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_left_to_its_owner_is_nothing_to_warn_of() {
+    let mut world = World::new(None);
+    world.lists(&[left_for("argo", ARGO), left_for("other", "its image")]).await;
+    for _ in 0..2 {
+        let asked = world.asked(Method::POST, EVENTS, "").await;
+        let kind = if asked.body["message"] == ARGO { "Normal" } else { "Warning" };
+        assert_eq!((&asked.body["reason"], &asked.body["type"]), (&json!("LeftAlone"), &json!(kind)));
+        let body = asked.body.clone();
+        asked.answer(StatusCode::CREATED, body);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_refused_is_given_up_and_one_that_fails_is_not() {
+    let mut world = World::new(None);
+    world.lists(&[left_for("refused", "its image"), left_for("failed", "its image")]).await;
+    let mut refusals = 0;
+    let mut failures = 0;
+    let given_up = "events_total{reason=\"LeftAlone\",outcome=\"given_up\"}";
+    while refusals < 5 || failures < 7 {
+        let asked = world.asked(Method::POST, EVENTS, "").await;
+        if asked.body["involvedObject"]["name"] == "refused" {
+            refusals += 1;
+            asked.refuse(403, "Forbidden", Value::Null);
+        } else {
+            failures += 1;
+            asked.refuse(500, "InternalError", Value::Null);
+        }
+    }
+    world.until(given_up, "1").await;
+    // Seen anew it is not said after all.
+    world.tells("MODIFIED", &left_for("refused", "its image")).await;
+    let asked = world.asked(Method::POST, EVENTS, "").await;
+    assert_eq!((refusals, &asked.body["involvedObject"]["name"]), (5, &json!("failed")));
+    let body = asked.body.clone();
+    asked.answer(StatusCode::CREATED, body);
+    world.until("events_total{reason=\"LeftAlone\",outcome=\"created\"}", "1").await;
+    let start = Instant::now();
+    assert_eq!(world.ledger_words(start).await, 0);
+    assert_eq!(world.metric("events_total{reason=\"LeftAlone\",outcome=\"refused\"}"), "5");
 }
