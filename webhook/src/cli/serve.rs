@@ -13,6 +13,7 @@ use crate::{
 };
 use anyhow::Context;
 use std::{io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
+use tokio::task::JoinSet;
 use tracing_subscriber::{EnvFilter, fmt, util::SubscriberInitExt};
 
 /// How long the API server may say nothing on a connection it was asked on.
@@ -64,17 +65,21 @@ fn serve(args: ServeArgs, behaviour: config::Config) -> anyhow::Result<ExitCode>
         };
         let server = Server::bind(config, reviews).await?;
         let readiness = server.readiness();
+        let mut watches_at_work = JoinSet::new();
         if let Some((of_namespaces, of_nodes)) = feeds {
-            tokio::spawn(of_namespaces.run(readiness.gate("the list of namespaces")));
-            tokio::spawn(of_nodes.run(readiness.gate("the list of nodes")));
+            watches_at_work.spawn(of_namespaces.run(readiness.gate("the list of namespaces")));
+            watches_at_work.spawn(of_nodes.run(readiness.gate("the list of nodes")));
         }
         if let Some(client) = client.filter(|_| watches) {
             let completion = Completion::new(client, own, by_design, &mut server.metrics().registry());
             // Reviews are answered whether pods can be listed or not.
             let gate = no_webhook.then(|| readiness.gate("the list of pods"));
-            tokio::spawn(completion.run(gate));
+            watches_at_work.spawn(completion.run(gate));
         }
-        anyhow::Ok(server.run(signals).await)
+        tokio::select! {
+            ended = server.run(signals) => Ok(ended),
+            error = broken(&mut watches_at_work) => Err(error),
+        }
     })?;
     // Whatever still runs has been given up on.
     runtime.shutdown_background();
@@ -82,6 +87,20 @@ fn serve(args: ServeArgs, behaviour: config::Config) -> anyhow::Result<ExitCode>
         Ended::Drained | Ended::Cut(_) => ExitCode::SUCCESS,
         Ended::Aborted => ExitCode::FAILURE,
     })
+}
+
+/// Waits until a watch ends, which none of them should: without it pods would be planned by what was once true, or hang, and
+/// nobody would notice. The kubelet starts another process in place of this one.
+async fn broken(watches: &mut JoinSet<()>) -> anyhow::Error {
+    match watches.join_next().await {
+        None => std::future::pending().await,
+        Some(Ok(())) => anyhow::anyhow!(
+            "a watch of the API server ended by itself: a mistake in Curfew, please report it"
+        ),
+        Some(Err(error)) => anyhow::anyhow!(
+            "a watch of the API server broke down, which is a mistake in Curfew: please report it ({error})"
+        ),
+    }
 }
 
 /// The webhook, and what keeps it informed where there is an API server to ask.
@@ -125,4 +144,22 @@ fn log_to_stderr(args: &ServeArgs) -> anyhow::Result<()> {
         LogFormat::Json => builder.json().flatten_event(true).with_ansi(false).finish().try_init(),
     };
     result.context("cannot set up logging")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_breaks_down_is_an_error_with_its_reason() {
+        let mut watches = JoinSet::new();
+        watches.spawn(std::future::pending());
+        watches.spawn(async { panic!("out of pods") });
+        let error = broken(&mut watches).await.to_string();
+        assert!(error.contains("broke down") && error.contains("out of pods"), "{error}");
+        // One that is left goes on, and where there is none nothing can break.
+        for watches in [&mut watches, &mut JoinSet::new()] {
+            assert!(tokio::time::timeout(Duration::from_secs(3600), broken(watches)).await.is_err());
+        }
+    }
 }
