@@ -18,15 +18,11 @@ use crate::{
     catalogue::repository,
     plan::{
         APPLIED_LABEL, Edits, EnvEdit, INSTALLER, Install, Plan, ProbeEdit, REAPER_LABEL, Reaper, STATUS,
-        Wrap,
+        Wrap, fits,
     },
     pod::{Container, Metadata, Pod},
 };
 use edit::Editor;
-
-/// Total size of an object's annotations the API server takes, in bytes: keys and values (`apimachinery`,
-/// `TotalAnnotationSizeLimitB`).
-const ANNOTATIONS_LIMIT: usize = 256 * 1024;
 
 /// Operations, as the JSON that goes out.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -63,7 +59,7 @@ pub fn of(pod: &Pod<'_>, plan: &Plan) -> Patch {
     let mut entries: Vec<_> = annotations.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     entries.push((STATUS, &status));
     if !fits(&pod.metadata, &entries) {
-        // The mesh has to be told all the same.
+        // Better a pod without a status than none; the mesh has to be told all the same.
         entries.pop();
     }
     if fits(&pod.metadata, &entries) && !entries.is_empty() {
@@ -167,13 +163,6 @@ fn set_env(editor: &mut Editor, sidecar: &Container<'_>, variables: &[EnvEdit]) 
         }
         editor.append_missing(&format!("{path}/env"), &names, &missing, |variable| variable.name);
     });
-}
-
-/// Whether the pod's annotations still fit with these among them: better a pod without a status than none.
-fn fits(metadata: &Metadata<'_>, added: &[(&str, &str)]) -> bool {
-    let present = metadata.annotations.iter().map(|(key, value)| key.len() + value.len());
-    let added = added.iter().map(|(key, value)| key.len() + value.len());
-    present.chain(added).sum::<usize>() <= ANNOTATIONS_LIMIT
 }
 
 impl Patch {

@@ -20,6 +20,7 @@ mod prepare;
 mod probe;
 mod reaper;
 mod resources;
+mod room;
 mod status;
 mod strategy;
 mod survey;
@@ -46,6 +47,7 @@ pub use native::{Gate, Native, Repair};
 pub use prepare::EnvEdit;
 pub use probe::ProbeEdit;
 pub use reaper::{DONE_DIR, DONE_VOLUME, REAPER_CONTAINER, Reaper, is_done_volume, is_intact, is_reaper};
+pub use room::fits;
 pub use survey::{Form, Found, Survey};
 pub use values::{ControlPort, Net, OnTimeout, Strategy, Wish};
 pub use wishes::Wishes;
@@ -81,6 +83,8 @@ struct Case<'a> {
     survey: &'a Survey<'a>,
     wishes: &'a Wishes<'a>,
     context: Context<'a>,
+    /// Why no reaper may be added, whatever else is so.
+    no_reaper: Option<&'static str>,
 }
 
 /// What is known of a namespace.
@@ -161,10 +165,23 @@ pub fn plan(pod: &Pod<'_>, context: Context<'_>) -> Verdict {
         return Verdict::Untouched("curfew.dev/strategy is off");
     }
     let survey = Survey::of(pod, &wishes, context.kubelets);
-    let choice = strategy::choose(Case { pod, survey: &survey, wishes: &wishes, context });
+    let case = Case { pod, survey: &survey, wishes: &wishes, context, no_reaper: None };
+    let plan = of_choice(case, strategy::choose(case));
+    if plan.edits.reaper.is_none() || room::takes_reaper(pod, &plan) {
+        return Verdict::Planned(Box::new(plan));
+    }
+    // One that is never told would hold the pod by itself.
+    let case = Case { no_reaper: Some(room::NO_ROOM), ..case };
+    Verdict::Planned(Box::new(of_choice(case, strategy::choose(case))))
+}
 
+/// The plan that follows from what was chosen.
+fn of_choice(case: Case<'_>, choice: strategy::Choice) -> Plan {
+    let Case { pod, survey, wishes, no_reaper, .. } = case;
     let mut warnings = wishes.warnings.clone();
     warnings.extend(survey.warnings.iter().cloned());
+    // Told when the pod is made: its status may not fit.
+    warnings.extend(no_reaper.map(|why| format!("no {REAPER_CONTAINER}: {why}")));
     warnings.extend(choice.warnings);
     let mut edits = choice.edits;
     if pod.metadata.annotations.contains_key(DONE_ANNOTATION) {
@@ -172,7 +189,7 @@ pub fn plan(pod: &Pod<'_>, context: Context<'_>) -> Verdict {
         edits.remove_annotations.push(DONE_ANNOTATION);
     }
     warnings.truncate(WARNINGS);
-    Verdict::Planned(Box::new(Plan {
+    Plan {
         strategy: choice.strategy,
         reason: clipped(choice.reason),
         workload: survey.workload_name().to_owned(),
@@ -182,7 +199,7 @@ pub fn plan(pod: &Pod<'_>, context: Context<'_>) -> Verdict {
         prepared: choice.prepared,
         notes: choice.notes.into_iter().map(clipped).collect(),
         edits,
-    }))
+    }
 }
 
 impl<'a> Case<'a> {

@@ -58,7 +58,7 @@ pub struct Repair {
 /// # Errors
 /// Why it does not apply: the pod would not be a valid one, or nobody could tell when the sidecar is ready.
 pub(super) fn edits(case: Case<'_>) -> Result<(Edits, String), String> {
-    let Case { pod, survey, wishes, context } = case;
+    let Case { pod, survey, wishes, context, .. } = case;
     if survey.mains.is_empty() {
         // `containers` must not be empty.
         return Err("no container in the pod is a main".to_owned());

@@ -61,6 +61,9 @@ pub fn is_done_volume(volume: &Volume<'_>) -> bool {
 /// # Errors
 /// Why not.
 pub(super) fn may_be_added(case: Case<'_>) -> Result<(), String> {
+    if let Some(why) = case.no_reaper {
+        return Err(why.to_owned());
+    }
     if !case.context.watch {
         return Err("Curfew's watch, which tells a reaper that the mains are done, is off here".to_owned());
     }
@@ -91,13 +94,13 @@ pub(super) fn edits(case: Case<'_>) -> Result<Edits, String> {
 /// The reaper beside `await`; none where nobody wants it, or the watch is not there.
 ///
 /// # Errors
-/// Something has a name of it.
+/// Something has a name of it, or it may not be added.
 pub(super) fn net(case: Case<'_>) -> Result<Option<Reaper>, String> {
-    let Case { pod, survey, wishes, context } = case;
+    let Case { pod, survey, wishes, context, no_reaper } = case;
     if !context.watch || wishes.net == Net::Off || survey.classic().next().is_none() {
         return Ok(None);
     }
-    conflict(pod).map_or_else(|| Ok(Some(reaper(case, true))), Err)
+    no_reaper.map(str::to_owned).or_else(|| conflict(pod)).map_or_else(|| Ok(Some(reaper(case, true))), Err)
 }
 
 /// Whether there is a net beside `await`, where it could have been.

@@ -60,7 +60,7 @@ pub(super) fn choose(case: Case<'_>) -> Choice {
 
 /// Tells meshes in advance what helps, as long as none of them carries the pod's traffic.
 fn tell_meshes(case: Case<'_>, obstacle: Option<&Obstacle>, choice: &mut Choice) {
-    let Case { pod, survey, wishes, context } = case;
+    let Case { pod, survey, wishes, context, .. } = case;
     if !survey.traffic_is_free() || obstacle.is_some_and(|obstacle| obstacle.is_of_the_pod) {
         return;
     }
@@ -85,7 +85,7 @@ fn tell_meshes(case: Case<'_>, obstacle: Option<&Obstacle>, choice: &mut Choice)
 
 /// There is no sidecar that holds the pod, or not any more, or not yet.
 fn nothing_to_do(case: Case<'_>, reason: String, unhindered: bool, choice: &mut Choice) {
-    let Case { pod, survey, wishes, context } = case;
+    let Case { pod, survey, wishes, context, .. } = case;
     if may_go_native(wishes, context.kubelets).is_ok()
         && unhindered
         && native::may_be_done(pod, survey)
@@ -104,7 +104,7 @@ fn nothing_to_do(case: Case<'_>, reason: String, unhindered: bool, choice: &mut 
 }
 
 fn first_that_applies(case: Case<'_>, choice: &mut Choice) {
-    let Case { pod, survey, wishes, context } = case;
+    let Case { pod, survey, wishes, context, .. } = case;
     if !matches!(wishes.strategy, Wish::Await | Wish::Reaper) {
         match may_go_native(wishes, context.kubelets).and_then(|()| native::edits(case)) {
             Ok(planned) => return choice.go_native(planned, survey, wishes),

@@ -176,3 +176,66 @@ fn nobody_watching_nothing_of_it_is_left() {
         }
     }
 }
+
+#[test]
+fn a_pod_whose_annotations_have_no_room_for_its_status_gets_no_reaper_that_nobody_would_tell() {
+    /// What the API server takes, of keys and values.
+    const LIMIT: usize = 256 * 1024;
+    let mut losers = 0;
+    for case in cases().iter().step_by(3) {
+        let engine = Engine::new(case.config());
+        let around = Surroundings { watch: true, ..case.around() };
+        let decide = |pod: &Value| match engine.decide(pod.clone(), None, around, None) {
+            Outcome::Planned { plan, patch, patched } => Some((plan, patch, patched)),
+            _ => None,
+        };
+        let mut bare = case.pod.clone();
+        for written in ["curfew.dev/status", "curfew.dev/done"] {
+            bare["metadata"]["annotations"]
+                .as_object_mut()
+                .map(|annotations| annotations.shift_remove(written));
+        }
+        let Some((plan, ..)) = decide(&bare) else { continue };
+        if plan.edits.reaper.is_none() {
+            continue;
+        }
+        let size = |pod: &Value| -> usize {
+            let annotations = pod["metadata"]["annotations"].as_object().into_iter().flatten();
+            annotations.map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum()
+        };
+        // With room for the mesh's annotations, and hardly any for more: not for the status, or not for the watch's word.
+        let without_status = {
+            let mut pod = bare.clone();
+            for (key, value) in &plan.edits.annotations {
+                pod["metadata"]["annotations"][key] = json!(value);
+            }
+            pod["metadata"]["annotations"]["curfew.dev/status"] = json!("");
+            size(&pod)
+        };
+        for room in [0, plan.status().len(), plan.status().len() + 40] {
+            let mut pod = bare.clone();
+            let filler = "x".repeat(LIMIT - without_status - "filler".len() - room);
+            pod["metadata"]["annotations"]["filler"] = json!(filler);
+            let (plan, _, patched) = decide(&pod).expect("a plan");
+            assert!(size(&patched) <= LIMIT, "{}: {} bytes", case.name, size(&patched));
+            assert!(plan.edits.reaper.is_none(), "{}: {plan:?}", case.name);
+            assert!(!containers(&patched).any(is_a_reaper), "{}: it has a reaper", case.name);
+            assert!(patched["metadata"]["labels"]["curfew.dev/reaper"].is_null(), "{}", case.name);
+            let warned = plan
+                .warnings
+                .iter()
+                .any(|warning| warning.contains("no room") && warning.contains("256 KiB"));
+            assert!(warned, "{}: {:?}", case.name, plan.warnings);
+            let (_, again, _) = decide(&patched).expect("a plan");
+            assert!(again.is_empty(), "{}: then {again:?}", case.name);
+            losers += 1;
+        }
+        let mut pod = bare.clone();
+        let filler = "x".repeat(LIMIT - without_status - "filler".len() - plan.status().len() - 60);
+        pod["metadata"]["annotations"]["filler"] = json!(filler);
+        let (plan, _, patched) = decide(&pod).expect("a plan");
+        assert!(plan.edits.reaper.is_some(), "{}: there is room enough", case.name);
+        assert!(size(&patched) <= LIMIT, "{}", case.name);
+    }
+    assert!(losers > 100, "only {losers}");
+}
