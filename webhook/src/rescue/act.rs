@@ -105,6 +105,10 @@ impl Release<'_> {
                     Err(refusal @ Refusal::Answer(_)) => {
                         self.did.push(format!("{container}: {endpoint} {refusal}"));
                     }
+                    // Nothing was asked, so nothing is on its way out.
+                    Err(Refusal::NoWay(error @ Denied::Right { .. })) => {
+                        self.failed(container, error);
+                    }
                     Err(refusal) => {
                         match refusal {
                             Refusal::NoWay(error) => drop(self.failed(container, error)),

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Context;
 use k8s_openapi::{
-    api::core::v1::{Namespace as NamespaceObject, Pod as PodObject},
+    api::{
+        batch::v1::Job,
+        core::v1::{Namespace as NamespaceObject, Pod as PodObject},
+    },
     jiff::Timestamp,
 };
 use kube::{
@@ -158,7 +161,27 @@ impl Cluster {
                 Verdict::Fine(why) => others.push(format!("{namespace}/{pod} does not hang: {why}")),
             }
         }
+        self.look_up_limits(&mut found).await;
         Ok((found, others))
+    }
+
+    /// Notes what their Jobs allow, of each Job once. Not everybody may read them: it is not known then.
+    async fn look_up_limits(&self, pods: &mut [Hanging]) {
+        let mut limits = BTreeMap::new();
+        for pod in pods.iter_mut().filter(|pod| pod.swap_counts_as_restart) {
+            let Some(job) = &pod.job else { continue };
+            let key = (pod.namespace.clone(), job.clone());
+            let limit = match limits.get(&key) {
+                Some(limit) => *limit,
+                None => {
+                    let found = Api::<Job>::namespaced(self.client.clone(), &pod.namespace).get(job).await;
+                    let limit = found.ok().and_then(|job| job.spec?.backoff_limit?.try_into().ok());
+                    limits.insert(key, limit);
+                    limit
+                }
+            };
+            pod.backoff_limit = limit;
+        }
     }
 
     /// A pod as it stands, its JSON.

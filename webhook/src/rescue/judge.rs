@@ -56,6 +56,14 @@ pub struct Hanging {
     pub sidecars: Vec<Holder>,
     /// A swapped image counts as a restart against the Job's `backoffLimit`.
     pub swap_counts_as_restart: bool,
+    /// Restarts that count already.
+    pub restarts: u32,
+    /// The Job it is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// That Job's `backoffLimit`, where it matters and may be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backoff_limit: Option<u32>,
 }
 
 /// A container that holds a pod.
@@ -103,6 +111,12 @@ impl Hanging {
     /// `namespace/pod`.
     pub fn name(&self) -> String {
         format!("{}/{}", self.namespace, self.pod)
+    }
+
+    /// How many images may have to be swapped to let it go.
+    pub(super) fn swaps(&self) -> u32 {
+        let swapped = |holder: &&Holder| holder.no_swap.is_none() && holder.kind != Kind::Reaper;
+        u32::try_from(self.sidecars.iter().filter(swapped).count()).unwrap_or(u32::MAX)
     }
 
     /// Why nothing can be done about it, if so: one container that stays is enough.
@@ -203,6 +217,9 @@ fn hangs(pod: &Pod<'_>, state: &State, circumstances: Circumstances<'_>) -> Resu
         left,
         sidecars: holders,
         swap_counts_as_restart: policy == "OnFailure",
+        restarts: state.restarts(),
+        job: state.job().map(str::to_owned),
+        backoff_limit: None,
     })
 }
 

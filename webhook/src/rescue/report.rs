@@ -90,10 +90,21 @@ fn note(pod: &Hanging) -> String {
             (Kind::Noop { state }, _) => notes.push(format!("{name}: has the no-op image, and is {state}")),
         }
     }
-    if pod.swap_counts_as_restart && pod.sidecars.iter().any(|holder| holder.no_swap.is_none()) {
-        notes.push("a swapped image counts as a restart: with backoffLimit 0 the Job fails".to_owned());
+    if pod.swap_counts_as_restart && pod.swaps() > 0 {
+        notes.push(format!("a swapped image counts as a restart: {}", what_a_restart_does(pod)));
     }
     notes.join("; ")
+}
+
+/// A Job with pods that restart their containers is given up once these restarts reach its `backoffLimit`, the first one
+/// with 0. Those of its other pods count as well.
+fn what_a_restart_does(pod: &Hanging) -> String {
+    let restarts = pod.restarts.saturating_add(pod.swaps());
+    match pod.backoff_limit {
+        None => "with a backoffLimit of 0 or 1 the Job fails".to_owned(),
+        Some(limit) if restarts >= limit => format!("the Job's backoffLimit is {limit}, so it fails"),
+        Some(limit) => format!("the Job's backoffLimit of {limit} takes it"),
+    }
 }
 
 /// As kubectl tells an age.

@@ -19,6 +19,16 @@ pub(super) struct Metadata {
     pub(super) name: String,
     pub(super) uid: String,
     pub(super) deletion_timestamp: Option<Timestamp>,
+    pub(super) owner_references: Option<Vec<Owner>>,
+}
+
+/// One of `metadata.ownerReferences`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Owner {
+    pub(super) kind: String,
+    pub(super) name: String,
+    pub(super) controller: Option<bool>,
 }
 
 /// `status`.
@@ -27,6 +37,7 @@ pub(super) struct Metadata {
 pub(super) struct Status {
     pub(super) phase: String,
     pub(super) container_statuses: Option<Vec<ContainerStatus>>,
+    pub(super) init_container_statuses: Option<Vec<ContainerStatus>>,
 }
 
 /// One of `containerStatuses`.
@@ -35,6 +46,7 @@ pub(super) struct Status {
 pub(super) struct ContainerStatus {
     pub(super) name: String,
     pub(super) state: ContainerState,
+    pub(super) restart_count: u32,
 }
 
 /// `state`: one of them is there.
@@ -81,6 +93,20 @@ impl State {
     /// Why it does not run, if it is being started.
     pub(super) fn waiting(&self, container: &str) -> Option<&str> {
         Some(&self.of(container)?.state.waiting.as_ref()?.reason)
+    }
+
+    /// The Job it is of, if it is of one.
+    pub(super) fn job(&self) -> Option<&str> {
+        let owners = self.metadata.owner_references.iter().flatten();
+        let mut jobs = owners.filter(|owner| owner.kind == "Job" && owner.controller == Some(true));
+        jobs.next().map(|owner| &*owner.name)
+    }
+
+    /// How often its containers were started again, as its Job counts it.
+    pub(super) fn restarts(&self) -> u32 {
+        let Status { container_statuses, init_container_statuses, .. } = &self.status;
+        let all = container_statuses.iter().chain(init_container_statuses).flatten();
+        all.map(|status| status.restart_count).fold(0, u32::saturating_add)
     }
 
     /// All of it has ended.

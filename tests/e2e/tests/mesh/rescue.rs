@@ -1,6 +1,8 @@
 //! `curfew rescue`, the program itself, on pods that hang because nobody had Curfew in their namespace.
 
-use std::{path::PathBuf, process::Command};
+mod rights;
+
+use std::{path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use curfew_e2e::{Setup, Shape, Space, containers, ended, image, job, pod_of, with};
@@ -158,24 +160,44 @@ async fn a_sidecar_without_an_endpoint_that_only_a_row_knows_gets_another_image(
         .await
 }
 
+/// A Job whose pod starts its containers again, and how often.
+fn patient(limit: u32) -> Value {
+    with(job("work", "true"), |job| {
+        job["spec"]["backoffLimit"] = json!(limit);
+        pod_of(job)["restartPolicy"] = json!("OnFailure");
+    })
+}
+
 #[tokio::test]
 async fn under_on_failure_a_swapped_image_is_a_restart_which_is_said_before() -> Result<()> {
     Setup::new("rescue restart")
         .mesh(Shape::Linkerd)
         .run(async |space| {
-            let patient = with(job("work", "true"), |job| {
-                job["spec"]["backoffLimit"] = json!(6);
-                pod_of(job)["restartPolicy"] = json!("OnFailure");
-            });
-            space.apply(patient).await?;
+            space.apply(patient(6)).await?;
             hanging(space, "work").await?;
             let said = rescue(space, &[])?.out;
-            ensure!(said.contains("counts as a restart"), "{said}");
+            ensure!(said.contains("counts as a restart: the Job's backoffLimit of 6 takes it"), "{said}");
             let answer = rescue(space, &["--yes"])?;
             ensure!(answer.code == Some(0), "{}", answer.out);
             space.job_completes("work").await?;
             ensure!(restarts(space, "work", "linkerd-proxy").await? == 1, "no restart was counted");
             Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_job_that_takes_no_restart_fails_by_a_swapped_image_which_is_said_before() -> Result<()> {
+    Setup::new("rescue no restart")
+        .mesh(Shape::Linkerd)
+        .run(async |space| {
+            space.apply(patient(0)).await?;
+            hanging(space, "work").await?;
+            let said = rescue(space, &[])?.out;
+            ensure!(said.contains("counts as a restart: the Job's backoffLimit is 0, so it fails"), "{said}");
+            let answer = rescue(space, &["--yes"])?;
+            ensure!(answer.code == Some(0), "{}", answer.out);
+            space.job_fails("work").await
         })
         .await
 }
@@ -208,7 +230,7 @@ async fn fifty_pods_are_let_go_at_once() -> Result<()> {
             });
             space.apply(many).await?;
             // Pods start one after another.
-            let patience = std::time::Duration::from_secs(300);
+            let patience = Duration::from_secs(300);
             space
                 .until("fifty pods hang", patience, async || {
                     let pods = space.api::<Pod>().list(&ListParams::default()).await?.items;

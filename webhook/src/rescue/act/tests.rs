@@ -65,6 +65,9 @@ fn hanging(kind: Kind) -> Hanging {
         left: None,
         sidecars: vec![holder],
         swap_counts_as_restart: false,
+        restarts: 0,
+        job: None,
+        backoff_limit: None,
     }
 }
 
@@ -103,6 +106,8 @@ async fn an_endpoint_out_of_reach_is_passed_over_and_the_missing_right_named() {
     assert_eq!(outcome.missing, ["create and get pods/portforward in namespace ns"]);
     assert!(outcome.did[0].contains("cannot GET /api/v1/namespaces/ns/pods/pod/portforward"), "{outcome:?}");
     assert_eq!(outcome.did[1], "proxy: image swapped");
+    // It was not called, so it is not waited for.
+    assert!(outcome.seconds < 1.0, "{outcome:?}");
 }
 
 #[tokio::test]
@@ -153,6 +158,50 @@ async fn a_pod_of_which_one_container_would_stay_is_not_touched() {
     assert_eq!(outcome.ended, None);
     assert_eq!(outcome.did, ["stays: no such command; delete the pod, or its Job"]);
     assert!(fake.asked.lock().expect("no panic").is_empty());
+}
+
+#[tokio::test]
+async fn the_limit_of_a_job_is_looked_up_once_and_where_it_counts() {
+    let (client, mut server) = client();
+    let of = |name: &str, policy: &str| {
+        json!({"metadata": {"namespace": "ns", "name": name, "uid": name,
+                            "ownerReferences": [{"kind": "Job", "name": "report", "controller": true}]},
+            "spec": {"restartPolicy": policy, "containers": [
+                {"name": "main"}, {"name": "linkerd-proxy", "image": "linkerd/proxy"}]},
+            "status": {"phase": "Running", "containerStatuses": [
+                {"name": "main", "state": {"terminated": {"exitCode": 0}}},
+                {"name": "linkerd-proxy", "state": {"running": {}}}]}})
+    };
+    let pods = json!({"items": [of("never", "Never"), of("first", "OnFailure"), of("second", "OnFailure")]});
+    let job = json!({"metadata": {"name": "report"}, "spec": {"backoffLimit": 4, "template": {}}});
+    let serving = tokio::spawn(async move {
+        let mut jobs = 0;
+        while let Some((request, send)) = server.next_request().await {
+            let answer = match request.uri().path() {
+                "/api/v1/namespaces/ns/pods" => &pods,
+                "/apis/batch/v1/namespaces/ns/jobs/report" => {
+                    jobs += 1;
+                    &job
+                }
+                _ => &json!({"metadata": {"name": "ns"}}),
+            };
+            send.send_response(Response::new(Body::from(answer.to_string().into_bytes())));
+        }
+        jobs
+    });
+    let config = crate::config::Config::builtin().expect("a configuration");
+    let around = crate::rescue::Circumstances {
+        config: &config,
+        namespace: &crate::plan::Namespace::default(),
+        now: crate::rescue::now(),
+        older_than: Duration::ZERO,
+        include_handled: false,
+    };
+    let scope = Scope { namespace: Some("ns".to_owned()), selector: None, pods: Vec::new() };
+    let (found, _) = Cluster::new(client).find(&scope, around).await.expect("pods");
+    let limits: Vec<_> = found.iter().map(|pod| (&*pod.pod, pod.backoff_limit)).collect();
+    assert_eq!(limits, [("never", None), ("first", Some(4)), ("second", Some(4))]);
+    assert_eq!(serving.await.expect("no panic"), 1, "one question about one Job");
 }
 
 #[tokio::test]

@@ -125,6 +125,17 @@ fn a_pod_that_does_not_hang_is_said_why() {
 }
 
 #[test]
+fn restarts_and_the_job_that_counts_them_are_told() {
+    let mut pod = pod("OnFailure", &[main(), linkerd()]);
+    pod["metadata"]["ownerReferences"] = json!([{"kind": "Job", "name": "other"},
+                                                {"kind": "Job", "name": "report", "controller": true}]);
+    pod["status"]["containerStatuses"][0]["restartCount"] = json!(2);
+    pod["status"]["initContainerStatuses"] = json!([{"name": "init", "restartCount": 1}]);
+    let hanging = hangs(&pod);
+    assert_eq!((hanging.job.as_deref(), hanging.restarts, hanging.backoff_limit), (Some("report"), 3, None));
+}
+
+#[test]
 fn native_sidecars_hold_nothing() {
     let proxy = json!({"name": "linkerd-proxy", "image": "linkerd/proxy", "restartPolicy": "Always"});
     let pod = with(pod("Never", &[main()]), "/spec/initContainers", json!([proxy]));

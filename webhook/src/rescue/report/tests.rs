@@ -13,6 +13,9 @@ fn hanging(kind: Kind, no_swap: Option<&str>) -> Hanging {
         left: None,
         sidecars: vec![holder],
         swap_counts_as_restart: false,
+        restarts: 0,
+        job: None,
+        backoff_limit: None,
     }
 }
 
@@ -41,13 +44,35 @@ fn the_table_says_what_would_be_done_and_why() {
     let expected = "\
 NAMESPACE   POD        HANGS-SINCE   SIDECARS   HOW                    NOTE
 ns          report-x   90s           proxy      endpoint, else image
-ns          report-x   90s           proxy      image                  proxy: no shutdown endpoint known; a swapped image counts as a restart: with backoffLimit 0 the Job fails
+ns          report-x   90s           proxy      image                  proxy: no shutdown endpoint known; a swapped image counts as a restart: with a backoffLimit of 0 or 1 the Job fails
 ns          report-x   90s           proxy      endpoint               proxy: http://127.0.0.1:1/quit only, for its command /x is not in the no-op image
 ns          report-x   90s           proxy      none                   proxy: its command /x is not in the no-op image; delete the pod, or its Job
 ns          report-x   90s           proxy      signal                 proxy: never told that the mains are done
 ns          report-x   90s           proxy      left                   Argo does
 ";
     assert_eq!(table(&pods, at("2026-01-01T00:01:30Z")), expected);
+}
+
+#[test]
+fn what_a_restart_does_depends_on_the_jobs_limit_and_the_restarts_so_far() {
+    for (limit, restarts, said) in [
+        (0, 0, "the Job's backoffLimit is 0, so it fails"),
+        (1, 0, "the Job's backoffLimit is 1, so it fails"),
+        (2, 0, "the Job's backoffLimit of 2 takes it"),
+        (2, 1, "the Job's backoffLimit is 2, so it fails"),
+        (6, 4, "the Job's backoffLimit of 6 takes it"),
+    ] {
+        let pod = Hanging {
+            swap_counts_as_restart: true,
+            restarts,
+            backoff_limit: Some(limit),
+            ..hanging(sidecar(Some("http://127.0.0.1:1/quit")), None)
+        };
+        assert_eq!(note(&pod), format!("a swapped image counts as a restart: {said}"));
+    }
+    // A reaper is told, and swapped never.
+    let reaper = Hanging { swap_counts_as_restart: true, ..hanging(Kind::Reaper, None) };
+    assert!(!note(&reaper).contains("restart"), "{}", note(&reaper));
 }
 
 #[test]
@@ -75,7 +100,7 @@ fn scripts_get_the_same_and_what_became_of_it() {
             "namespace": "ns", "pod": "report-x", "uid": "u", "since": "2026-01-01T00:00:00Z",
             "sidecars": [{"container": "proxy", "is": "sidecar", "row": "row",
                           "noEndpoint": "no shutdown endpoint known"}],
-            "swapCountsAsRestart": false,
+            "swapCountsAsRestart": false, "restarts": 0,
             "outcome": {"ended": "Succeeded", "did": ["proxy: image swapped"], "seconds": 2.5},
         }])
     );
