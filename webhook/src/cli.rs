@@ -1,5 +1,7 @@
 //! The command line.
 
+mod check;
+mod explain;
 mod inject;
 mod policy;
 mod rescue;
@@ -30,6 +32,10 @@ enum Command {
     Catalogue(rows::CatalogueArgs),
     /// Print a MutatingAdmissionPolicy that has meshes inject native sidecars, without a webhook
     Policy(policy::PolicyArgs),
+    /// Look whether Curfew works on a cluster, and what keeps it from that
+    Check(check::CheckArgs),
+    /// Tell why a pod, a Job or a TestRun stands where it stands, or what would be done to one
+    Explain(explain::ExplainArgs),
     /// Find pods that hang although their work is done, and let them go
     Rescue(Box<rescue::RescueArgs>),
     /// Print the version
@@ -45,6 +51,8 @@ impl Args {
             Command::Inject(args) => inject::run(args),
             Command::Catalogue(args) => rows::run(&args),
             Command::Policy(args) => policy::run(&args),
+            Command::Check(args) => check::run(&args),
+            Command::Explain(args) => explain::run(&args),
             Command::Rescue(args) => rescue::run(*args),
             Command::Version => version(),
         };

@@ -3,13 +3,15 @@
 //! [`plan`] decides, [`patch`] writes the decision as a JSON patch against the raw object, [`admission`] and
 //! [`inject`] carry both to and from the API server and files, [`serve`] is the server around the former, [`watch`]
 //! what it knows of the cluster. [`policy`] is the little of it that needs no server. [`rescue`] is for pods
-//! that hang already.
+//! that hang already; [`check`] and [`explain`] say of a cluster, and of one object on it, what keeps them.
 
 pub mod admission;
 pub mod catalogue;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod duration;
+pub mod explain;
 pub mod inject;
 pub mod patch;
 pub mod plan;

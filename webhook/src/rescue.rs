@@ -13,6 +13,7 @@ mod report;
 mod state;
 
 pub use act::{Outcome, release};
+pub(crate) use cluster::denied;
 pub use cluster::{Cluster, Denied, Scope, now};
 pub use judge::{Circumstances, Hanging, Holder, Kind, Verdict, judge};
 pub use report::{found_as_json, line, table};

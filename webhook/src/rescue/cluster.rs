@@ -115,6 +115,11 @@ impl Cluster {
         Self { client }
     }
 
+    /// The client itself.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// The pods that hang. Of pods asked for by name, it is also told why the others do not.
     ///
     /// # Errors
@@ -252,7 +257,7 @@ fn without_contents(error: impl std::error::Error) -> anyhow::Error {
 }
 
 /// What the API server's refusal means.
-pub(super) fn denied(error: kube::Error, right: &str, namespace: Option<&str>, object: &str) -> Denied {
+pub(crate) fn denied(error: kube::Error, right: &str, namespace: Option<&str>, object: &str) -> Denied {
     match error {
         kube::Error::Api(status) if status.code == 403 => {
             let place = namespace.map_or("all namespaces".to_owned(), |name| format!("namespace {name}"));

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::testruns::apply;
 
 /// A TestRun whose initializer the mesh leaves out, so that it gets to the next thing that hangs.
-async fn past_its_initializer(space: &Space) -> Result<()> {
+pub(crate) async fn past_its_initializer(space: &Space) -> Result<()> {
     space.sample("scripts").await?;
     let out = json!({"linkerd.io/inject": "disabled", "sidecar.istio.io/inject": "false"});
     let one = with(testrun("one"), |testrun| {
@@ -42,7 +42,7 @@ async fn nobody_asks_how_the_starter_ended() -> Result<()> {
 }
 
 #[tokio::test]
-async fn past_its_initializer_a_meshed_testrun_hangs_when_its_runners_are_done() -> Result<()> {
+pub(crate) async fn past_its_initializer_a_meshed_testrun_hangs_when_its_runners_are_done() -> Result<()> {
     Setup::new("double runners")
         .mesh(Shape::Linkerd)
         .run(async |space| {

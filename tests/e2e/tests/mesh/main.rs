@@ -24,8 +24,10 @@ macro_rules! under_each_strategy {
 
 mod accepted;
 mod auto;
+mod check;
 mod control_port;
 mod double;
+mod explain;
 mod hooks;
 mod jobs;
 mod lies;
@@ -34,6 +36,7 @@ mod native;
 mod net;
 mod policy;
 mod problem;
+mod program;
 mod proxies;
 mod real;
 mod reaper;

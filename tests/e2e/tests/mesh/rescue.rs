@@ -2,7 +2,7 @@
 
 mod rights;
 
-use std::{path::PathBuf, process::Command, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use curfew_e2e::{Setup, Shape, Space, containers, ended, image, job, pod_of, with};
@@ -10,35 +10,24 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use serde_json::{Value, json};
 
+use crate::program::{Answer, curfew};
+
 /// A sidecar that only the row in [`ROWS`] knows, and nobody can tell to end; it goes when it is killed.
 const HELPER: &str = "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done";
 /// As the webhook's configuration has rows.
 const ROWS: &str = "catalogue: {sidecars: [{name: helper, containers: [helper]}]}";
 
-/// What the program answered.
-struct Answer {
-    code: Option<i32>,
-    out: String,
-}
-
 /// Runs `curfew rescue` in the namespace, knowing `helper` too.
 fn rescue(space: &Space, arguments: &[&str]) -> Result<Answer> {
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.yaml", space.name()));
     std::fs::write(&file, ROWS)?;
-    // Beside the folder of the tests, where `run.sh` had it built.
-    let tests = std::env::current_exe()?;
-    let curfew = tests.ancestors().nth(2).context("no target folder")?.join("curfew");
-    let output = Command::new(&curfew)
-        .args(["rescue", "--namespace", space.name(), "--older-than", "0s"])
-        .args(["--image", &image("curfew-noop"), "--config"])
-        .arg(&file)
-        .args(arguments)
-        .output()
-        .with_context(|| format!("cannot run {}", curfew.display()))?;
+    let (image, name) = (image("curfew-noop"), file.display().to_string());
+    let fixed =
+        ["rescue", "--namespace", space.name(), "--older-than", "0s", "--image", &image, "--config", &name];
+    let answer = curfew(&[&fixed, arguments].concat(), None)?;
     std::fs::remove_file(&file)?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    ensure!(!text(&output.stderr).contains("curfew rescue:"), "{}", text(&output.stderr));
-    Ok(Answer { code: output.status.code(), out: text(&output.stdout) })
+    ensure!(!answer.err.contains("curfew rescue:"), "{}", answer.err);
+    Ok(answer)
 }
 
 /// The Job's pod, once its main is done and all that holds it is ready to be asked.

@@ -1,0 +1,136 @@
+use std::sync::{Arc, Mutex};
+
+use http::{Response, StatusCode};
+use http_body_util::BodyExt;
+use kube::client::Body;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    check::{Severity, judge},
+    watch::mock::{Server, client},
+};
+
+/// Every request answered by its method and path; what has no answer is forbidden.
+async fn serve(
+    mut server: Server,
+    answers: Vec<(&'static str, &'static str, Value)>,
+    asked: Arc<Mutex<Vec<(String, Value)>>>,
+) {
+    while let Some((request, send)) = server.next_request().await {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.expect("a body").to_bytes();
+        let uri = parts.uri.to_string();
+        asked
+            .lock()
+            .expect("no panic")
+            .push((format!("{} {uri}", parts.method), serde_json::from_slice(&body).unwrap_or_default()));
+        let found =
+            answers.iter().find(|(method, path, _)| parts.method == *method && parts.uri.path() == *path);
+        let (status, answer) = match found {
+            Some((.., answer)) => (StatusCode::OK, answer.clone()),
+            None => {
+                let message = format!("User \"me\" cannot create resource \"pods\" or whatever {uri} is");
+                let denied = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                                    "reason": "Forbidden", "message": message, "code": 403});
+                (StatusCode::FORBIDDEN, denied)
+            }
+        };
+        let answer = Body::from(answer.to_string().into_bytes());
+        send.send_response(Response::builder().status(status).body(answer).expect("a response"));
+    }
+}
+
+async fn gathered(answers: Vec<(&'static str, &'static str, Value)>) -> (Facts, Vec<(String, Value)>) {
+    let (client, server) = client();
+    let asked = Arc::default();
+    let serving = tokio::spawn(serve(server, answers, Arc::clone(&asked)));
+    let facts = gather(&client, "curfew", "default").await.expect("facts");
+    serving.abort();
+    let asked = asked.lock().expect("no panic").clone();
+    (facts, asked)
+}
+
+fn version() -> Value {
+    json!({"major": "1", "minor": "36", "gitVersion": "v1.36.3", "gitCommit": "", "gitTreeState": "", "buildDate": "",
+        "goVersion": "", "compiler": "", "platform": ""})
+}
+
+fn list(items: Value) -> Value {
+    json!({"metadata": {}, "items": items})
+}
+
+#[tokio::test]
+async fn who_may_nothing_is_told_of_each_right_and_nothing_is_taken_for_well() {
+    let (facts, _) = gathered(vec![("GET", "/version", version())]).await;
+    assert!(facts.is_blind());
+    let findings = judge(&facts);
+    let unseen: Vec<_> =
+        findings.iter().filter(|finding| !finding.seen).map(|finding| finding.finding.as_str()).collect();
+    for right in [
+        "list mutatingwebhookconfigurations",
+        "list deployments in namespace curfew",
+        "list nodes",
+        "list namespaces",
+        "list pods",
+    ] {
+        assert!(
+            unseen.iter().any(|text| text.contains(&format!("you need the right to {right}"))),
+            "{right}: {unseen:?}"
+        );
+    }
+    let well: Vec<_> = findings.iter().filter(|finding| finding.severity == Severity::Ok).collect();
+    assert!(well.iter().all(|finding| finding.finding.contains("API server is 1.36.3")), "{well:?}");
+}
+
+#[tokio::test]
+async fn a_pod_is_tried_where_the_label_is_and_made_nowhere() {
+    let namespaces = list(json!([
+        {"metadata": {"name": "load", "labels": {"curfew.dev/inject": "enabled"}}},
+        {"metadata": {"name": "curfew", "labels": {"curfew.dev/inject": "enabled"}}},
+        {"metadata": {"name": "other"}},
+    ]));
+    let (facts, asked) = gathered(vec![
+        ("GET", "/version", version()),
+        ("GET", "/api/v1/namespaces", namespaces),
+        (
+            "POST",
+            "/api/v1/namespaces/load/pods",
+            json!({"metadata": {"annotations": {"curfew.dev/status": "{\"strategy\": \"none\"}"}}}),
+        ),
+    ])
+    .await;
+    assert_eq!(facts.probes.keys().collect::<Vec<_>>(), ["load"]);
+    assert_eq!(facts.probes["load"].status().expect("a status").strategy, "none");
+    let posts: Vec<_> = asked.iter().filter(|(request, _)| request.starts_with("POST")).collect();
+    assert!(posts.len() == 1 && posts[0].0.contains("dryRun=All"), "{posts:?}");
+    assert_eq!(posts[0].1["metadata"]["labels"]["curfew.dev/inject"], "enabled");
+}
+
+#[tokio::test]
+async fn a_private_key_never_gets_into_the_facts() {
+    use k8s_openapi::ByteString;
+    let container = json!({"name": "webhook", "args": ["serve", "--tls-secret=curfew-ca"]});
+    let deployment = json!({"metadata": {"namespace": "curfew", "name": "curfew"},
+        "spec": {"selector": {}, "template": {"spec": {"serviceAccountName": "own", "containers": [container]}}}});
+    let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----\n";
+    let secret =
+        json!({"metadata": {"name": "curfew-ca"}, "data": {"any.pem": ByteString(pem.as_bytes().to_vec())}});
+    let (facts, asked) = gathered(vec![
+        ("GET", "/version", version()),
+        ("GET", "/apis/apps/v1/deployments", list(json!([deployment]))),
+        ("GET", "/api/v1/namespaces/curfew/secrets/curfew-ca", secret),
+        (
+            "POST",
+            "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+            json!({"metadata": {}, "spec": {}, "status": {"allowed": true}}),
+        ),
+    ])
+    .await;
+    let told = facts.secrets["curfew-ca"].clone().expect("seen").expect("there");
+    assert!(told.contains("MIIB") && !told.contains("s3cret"), "{told}");
+    assert!(facts.rights.len() > 10 && facts.rights.iter().all(|(_, may)| *may == Ok(true)));
+    let review =
+        asked.iter().find(|(request, _)| request.contains("subjectaccessreviews")).expect("a review");
+    assert_eq!(review.1["spec"]["user"], "system:serviceaccount:curfew:own");
+}

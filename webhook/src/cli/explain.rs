@@ -1,0 +1,120 @@
+//! `curfew explain`.
+
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+
+use super::{check::Output, print, report};
+use crate::{
+    config::Config,
+    explain::{self, Cluster, Explanation, Surroundings, Target},
+    rescue,
+};
+
+/// There is no such object, no cluster, or a right is missing.
+const CANNOT: u8 = 2;
+
+/// Flags of `curfew explain`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ExplainArgs {
+    /// What to explain: pod/NAME, job/NAME or testrun/NAME
+    #[arg(value_name = "KIND/NAME", required_unless_present = "file")]
+    targets: Vec<Target>,
+    /// File of YAML documents with pods or pod templates, not applied yet; `-` for standard input
+    #[arg(short = 'f', long = "filename", value_name = "FILE|-", conflicts_with = "targets")]
+    file: Option<PathBuf>,
+    /// Its namespace; the context's if not given
+    #[arg(short, long)]
+    namespace: Option<String>,
+    /// How to tell it
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    /// Context of the kubeconfig
+    #[arg(long)]
+    context: Option<String>,
+    /// Kubeconfig file
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Configuration file, as the webhook's: its rows are known, too
+    #[arg(long, value_name = "FILE", env = "CURFEW_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+/// Nothing hangs, or would: 0. Something does: 1. It could not be looked at: 2.
+pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(explained(args)).and_then(|told| {
+        match args.output {
+            Output::Text => print(&explain::text(&told))?,
+            Output::Json => print(&(serde_json::to_string_pretty(&explain::as_json(&told))? + "\n"))?,
+        }
+        let hangs = told.iter().any(Explanation::any_hangs);
+        Ok(if hangs { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    });
+    Ok(result.unwrap_or_else(|error| {
+        report(&format!("curfew explain: {error:#}"));
+        ExitCode::from(CANNOT)
+    }))
+}
+
+async fn explained(args: &ExplainArgs) -> anyhow::Result<Vec<Explanation>> {
+    let config = match &args.config {
+        Some(path) => Config::load(path)?,
+        None => Config::builtin()?,
+    };
+    let connected = rescue::Cluster::connect(args.kubeconfig.as_deref(), args.context.as_deref()).await;
+    let Some(file) = &args.file else {
+        let (cluster, own) = connected?;
+        let cluster = Cluster::new(cluster.client());
+        let namespace = args.namespace.clone().unwrap_or(own);
+        let around = cluster.surroundings(&namespace, config).await;
+        let mut told = Vec::new();
+        for target in &args.targets {
+            told.push(cluster.explain(target, &namespace, &around).await?);
+        }
+        return Ok(told);
+    };
+    let (templates, mut told) = read(file)?;
+    match connected {
+        Ok((cluster, own)) => {
+            let cluster = Cluster::new(cluster.client());
+            for template in templates {
+                let namespace = args.namespace.as_ref().or(template.namespace.as_ref()).unwrap_or(&own);
+                let around = cluster.surroundings(namespace, config.clone()).await;
+                let probe = cluster.try_out(&template.pod, namespace, &around).await;
+                told.push(around.expect(&template, namespace, Some(&probe)));
+            }
+        }
+        Err(error) if args.context.is_some() || args.kubeconfig.is_some() => return Err(error),
+        Err(_) => {
+            let around = Surroundings::offline(config);
+            for template in templates {
+                let namespace = args.namespace.as_ref().or(template.namespace.as_ref());
+                told.push(around.expect(&template, namespace.map_or("", String::as_str), None));
+            }
+        }
+    }
+    Ok(told)
+}
+
+fn read(file: &Path) -> anyhow::Result<(Vec<explain::Template>, Vec<Explanation>)> {
+    let name = file.display().to_string();
+    let text = if name == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("standard input")?;
+        text
+    } else {
+        fs::read_to_string(file).with_context(|| name.clone())?
+    };
+    let (templates, others) = explain::templates(&name, &text)?;
+    anyhow::ensure!(
+        !templates.is_empty() || !others.is_empty(),
+        "{name}: no pod and no pod template is in it"
+    );
+    Ok((templates, others))
+}

@@ -1,0 +1,293 @@
+//! Looks at what is asked about, with the rights of whoever asks.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use k8s_openapi::{
+    api::core::v1::{Namespace as NamespaceObject, Node},
+    jiff::Timestamp,
+};
+use kube::{Api, Client, api::ListParams};
+use serde_json::Value;
+
+use super::{
+    About, Explanation, Kind, Target,
+    containers::{name, text},
+    file::Template,
+    job, pod, selection,
+    template::{self, Expected, as_made},
+    testrun::{self, Answer, TestRun},
+};
+use crate::{
+    admission::{self, Engine},
+    check::{self, Probe, Seen, Unseen},
+    config::Config,
+    inject::find,
+    plan::{INJECT_LABEL, Kubelets, Namespace},
+    rescue::{self, Denied, denied},
+};
+
+/// k6 answers at once; what does not is held up by somebody in between.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A cluster that objects are looked up in.
+pub struct Cluster {
+    client: Client,
+}
+
+/// What an explanation depends on besides its object.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// Rows and defaults.
+    pub config: Config,
+    /// The namespace's annotations: defaults for its pods.
+    pub namespace: Namespace,
+    /// Its label that opts in.
+    pub label: Option<String>,
+    /// Why neither is known.
+    pub unread: Option<Unseen>,
+    /// What the nodes' kubelets can do.
+    pub kubelets: Kubelets,
+    /// The time.
+    pub now: Timestamp,
+}
+
+// === impl Surroundings ===
+
+impl Surroundings {
+    /// Where there is no cluster.
+    pub fn offline(config: Config) -> Self {
+        Self {
+            kubelets: config.settings.nodes.kubelets_unseen(),
+            config,
+            namespace: Namespace::default(),
+            label: None,
+            unread: Some(Unseen("there is no cluster".to_owned())),
+            now: rescue::now(),
+        }
+    }
+
+    /// Whether Curfew is asked about this pod; where nobody knows, it may be.
+    pub(super) fn asked(&self, pod: &Value, namespace: &str) -> Result<(), (String, Option<String>)> {
+        let asked = selection::asked(pod, namespace, self.label.as_deref());
+        match &self.unread {
+            // Only what the pod itself says is known then, and that needs no mend of the namespace.
+            Some(_) => asked.or_else(|(why, mend)| if mend.is_some() { Ok(()) } else { Err((why, None)) }),
+            None => asked,
+        }
+    }
+
+    /// What would be done to a template, as far as that can be said.
+    pub fn expect(&self, template: &Template, namespace: &str, probe: Option<&Probe>) -> Explanation {
+        let (kind, name) = template.object.split_once('/').unwrap_or(("pod", &template.object));
+        let mut told = Explanation::of(&kind.to_lowercase(), name, namespace);
+        if let Some(why) = &self.unread {
+            told.say(About::Unseen, format!("labels and annotations of the namespace: {why}"));
+        }
+        let engine = Engine::new(self.config.clone());
+        let around = admission::Surroundings {
+            namespace: &self.namespace,
+            kubelets: &self.kubelets,
+            watch: self.config.settings.watch,
+        };
+        let planned = engine.decide(template.template.clone(), Some(&template.pod), around, None);
+        let asked = self.asked(&template.pod, namespace);
+        template::expect(&Expected { asked, probe, planned: &planned }, &mut told);
+        told
+    }
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// The cluster this client talks to.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// What is known of a namespace, and of the nodes.
+    pub async fn surroundings(&self, namespace: &str, config: Config) -> Surroundings {
+        let found = Api::<NamespaceObject>::all(self.client.clone()).get_metadata(namespace).await;
+        let found =
+            found.map_err(|error| denied(error, "get namespaces", None, &format!("namespace {namespace}")));
+        let nodes = Api::<Node>::all(self.client.clone()).list(&ListParams::default()).await;
+        let kubelets = match nodes {
+            Ok(nodes) => check::abilities(&nodes.items, &config.settings),
+            Err(_) => config.settings.nodes.kubelets_unseen(),
+        };
+        let (unread, metadata) = match found {
+            Ok(found) => (None, found.metadata),
+            Err(error) => (Some(error.into()), Default::default()),
+        };
+        let labels: BTreeMap<_, _> = metadata.labels.unwrap_or_default();
+        let label = labels.get(INJECT_LABEL).cloned();
+        let namespace = Namespace {
+            annotations: metadata.annotations.unwrap_or_default(),
+            labelled: label.as_deref() == Some("enabled"),
+            unread: None,
+        };
+        Surroundings { config, namespace, label, unread, kubelets, now: rescue::now() }
+    }
+
+    /// Explains an object that is there.
+    ///
+    /// # Errors
+    /// It is not, or may not be looked at.
+    pub async fn explain(
+        &self,
+        target: &Target,
+        namespace: &str,
+        around: &Surroundings,
+    ) -> Result<Explanation, Denied> {
+        let name = &target.name;
+        let mut told = match target.kind {
+            Kind::Pod => {
+                let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
+                pod::explain(&self.get(&path, "get pods", namespace, name).await?, around)
+            }
+            Kind::Job => self.job(namespace, name, around).await?,
+            Kind::TestRun => testrun::explain(&self.testrun(namespace, name).await?, around),
+        };
+        if let Some(why) = &around.unread {
+            told.say(About::Unseen, format!("labels and annotations of namespace {namespace}: {why}"));
+        }
+        Ok(told)
+    }
+
+    /// What the API server would make of a pod, which is not made. A pod of a namespace that did not opt in is labelled
+    /// itself, so that what would be is seen.
+    pub async fn try_out(&self, pod: &Value, namespace: &str, around: &Surroundings) -> Probe {
+        let mut pod = pod.clone();
+        if around.asked(&pod, namespace).is_err() && pod["metadata"]["labels"][INJECT_LABEL].is_null() {
+            pod["metadata"]["labels"][INJECT_LABEL] = Value::from("enabled");
+        }
+        check::dry_run(&self.client, namespace, &pod).await
+    }
+
+    async fn job(&self, namespace: &str, name: &str, around: &Surroundings) -> Result<Explanation, Denied> {
+        let path = format!("/apis/batch/v1/namespaces/{namespace}/jobs/{name}");
+        let job = self.get(&path, "get jobs", namespace, name).await?;
+        let pods = self.list("pods", &format!("labelSelector=job-name%3D{name}"), namespace).await?;
+        let events = self.events(namespace, &[name]).await;
+        let mut told = job::explain(&job, &pods, &events, around);
+        if pods.is_empty() && job::finished(&job).is_none() {
+            // There is nothing yet to see what was done: what would be.
+            for found in find(&job) {
+                let (Some(template), Some(pod)) = (job.pointer(&found.pointer), &found.as_pod) else {
+                    continue;
+                };
+                let pod = as_made(pod, name);
+                let probe = self.try_out(&pod, namespace, around).await;
+                let template =
+                    Template { object: found.object, namespace: None, template: template.clone(), pod };
+                told.lines.extend(around.expect(&template, namespace, Some(&probe)).lines);
+            }
+        }
+        Ok(told)
+    }
+
+    async fn testrun(&self, namespace: &str, name: &str) -> Result<TestRun, Denied> {
+        let path = |plural: &str| format!("/apis/k6.io/v1alpha1/namespaces/{namespace}/{plural}/{name}");
+        let object = match self.get(&path("testruns"), "get testruns", namespace, name).await {
+            // Its older name.
+            Err(Denied::Gone(gone)) => self
+                .get(&path("k6s"), "get k6s", namespace, name)
+                .await
+                .map_err(|_| Denied::Gone(format!("testrun {gone}")))?,
+            other => other?,
+        };
+        let own = format!("labelSelector=app%3Dk6,k6_cr%3D{name}");
+        let jobs = self
+            .list_at(&format!("/apis/batch/v1/namespaces/{namespace}/jobs?{own}"), "list jobs", namespace)
+            .await?;
+        let pods = self.list("pods", &own, namespace).await?;
+        let names: Vec<_> = jobs.iter().map(crate::explain::containers::name).collect();
+        let events = self.events(namespace, &names).await;
+        let services =
+            self.list("services", &format!("{own},runner%3Dtrue"), namespace).await.unwrap_or_default();
+        let mut run =
+            TestRun { object, jobs, pods, initializer: None, starter: None, services: Vec::new(), events };
+        let log = async |pod: Option<&Value>, container: &str| match pod {
+            Some(pod) => Some(self.log(namespace, crate::explain::containers::name(pod), container).await),
+            None => None,
+        };
+        run.initializer = log(run.pod("initializer"), "k6").await;
+        run.starter = log(run.pod("starter"), "k6-curl").await;
+        // Before, there is nobody to ask; afterwards nobody answers.
+        if ["created", "started"].contains(&text(&run.object, "/status/stage")) {
+            for service in &services {
+                let service = name_of(service);
+                let answer = self.ask(namespace, &service).await;
+                run.services.push((service, answer));
+            }
+        }
+        Ok(run)
+    }
+
+    /// What a runner's Service answers to plain HTTP from outside of the mesh: the API server asks, as the operator does.
+    async fn ask(&self, namespace: &str, service: &str) -> Seen<Answer> {
+        let path = format!("/api/v1/namespaces/{namespace}/services/http:{service}:6565/proxy/v1/status");
+        let Ok(answer) = tokio::time::timeout(PATIENCE, self.read(&path)).await else {
+            return Ok(Answer::Refused(format!("no answer within {} s", PATIENCE.as_secs())));
+        };
+        match answer {
+            Ok(text) => {
+                let status: Value = serde_json::from_str(&text).unwrap_or_default();
+                let paused = status.pointer("/data/attributes/paused").is_some_and(|paused| paused == true);
+                Ok(Answer::Up { paused })
+            }
+            Err(kube::Error::Api(status)) if !status.message.contains("resource \"services/proxy\"") => {
+                Ok(Answer::Refused(format!("{} {}", status.code, status.message)))
+            }
+            Err(error) => Err(denied(error, "get services/proxy", Some(namespace), service).into()),
+        }
+    }
+
+    async fn log(&self, namespace: &str, pod: &str, container: &str) -> Seen<String> {
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/log?container={container}");
+        self.read(&path).await.map_err(|error| denied(error, "get pods/log", Some(namespace), pod).into())
+    }
+
+    /// What events say of these objects, oldest first. None where they may not be read: they only add to what is known.
+    async fn events(&self, namespace: &str, of: &[&str]) -> Vec<String> {
+        let mut events = self
+            .list("events", "fieldSelector=involvedObject.kind%3DJob", namespace)
+            .await
+            .unwrap_or_default();
+        events.retain(|event| of.contains(&text(event, "/involvedObject/name")));
+        events.sort_by_key(|event| text(event, "/lastTimestamp").to_owned());
+        events
+            .iter()
+            .map(|event| format!("{}: {}", text(event, "/reason"), text(event, "/message")))
+            .collect()
+    }
+
+    async fn get(&self, path: &str, right: &str, namespace: &str, name: &str) -> Result<Value, Denied> {
+        let object = format!("{} {namespace}/{name}", right.trim_start_matches("get ").trim_end_matches('s'));
+        let text = self.read(path).await.map_err(|error| denied(error, right, Some(namespace), &object))?;
+        serde_json::from_str(&text).map_err(|error| Denied::Unreadable(object, error))
+    }
+
+    async fn list(&self, plural: &str, query: &str, namespace: &str) -> Result<Vec<Value>, Denied> {
+        let path = format!("/api/v1/namespaces/{namespace}/{plural}?{query}");
+        self.list_at(&path, &format!("list {plural}"), namespace).await
+    }
+
+    async fn list_at(&self, path: &str, right: &str, namespace: &str) -> Result<Vec<Value>, Denied> {
+        let text = self.read(path).await.map_err(|error| denied(error, right, Some(namespace), right))?;
+        let mut list: Value =
+            serde_json::from_str(&text).map_err(|error| Denied::Unreadable(right.to_owned(), error))?;
+        Ok(list["items"].as_array_mut().map(std::mem::take).unwrap_or_default())
+    }
+
+    async fn read(&self, path: &str) -> Result<String, kube::Error> {
+        let request = http::Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
+        self.client.request_text(request).await
+    }
+}
+
+fn name_of(object: &Value) -> String {
+    name(object).to_owned()
+}
+
+#[cfg(test)]
+pub(super) mod tests;

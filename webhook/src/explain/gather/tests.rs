@@ -1,0 +1,102 @@
+use http::{Response, StatusCode};
+use kube::client::Body;
+use serde_json::json;
+
+use super::*;
+use crate::watch::mock::{Server, client};
+
+/// A namespace with this label, at noon after the pods of these tests ended.
+pub(in crate::explain) fn around(label: Option<&str>) -> Surroundings {
+    Surroundings {
+        config: Config::builtin().expect("rows"),
+        namespace: Namespace::default(),
+        label: label.map(str::to_owned),
+        unread: None,
+        kubelets: Kubelets::default(),
+        now: "2026-01-01T12:00:00Z".parse().expect("a time"),
+    }
+}
+
+/// Answers by path, without its query; what has no answer is forbidden.
+async fn serve(mut server: Server, answers: Vec<(String, StatusCode, String)>) {
+    while let Some((request, send)) = server.next_request().await {
+        let path = request.uri().path().to_owned();
+        let found = answers.iter().find(|(known, ..)| *known == path);
+        let (status, body) = match found {
+            Some((_, status, body)) => (*status, body.clone()),
+            None => {
+                let message =
+                    format!("User \"me\" cannot get resource \"services/proxy\" or whatever {path} is");
+                (
+                    StatusCode::FORBIDDEN,
+                    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                    "reason": "Forbidden", "message": message, "code": 403})
+                    .to_string(),
+                )
+            }
+        };
+        send.send_response(
+            Response::builder().status(status).body(Body::from(body.into_bytes())).expect("a response"),
+        );
+    }
+}
+
+fn failure(code: u16, message: &str) -> String {
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "code": code}).to_string()
+}
+
+async fn explained(target: &str, answers: Vec<(&str, StatusCode, String)>) -> Result<Explanation, Denied> {
+    let (client, server) = client();
+    let answers = answers.into_iter().map(|(path, status, body)| (path.to_owned(), status, body)).collect();
+    let serving = tokio::spawn(serve(server, answers));
+    let told = Cluster::new(client).explain(&target.parse().expect("a target"), "load", &around(None)).await;
+    serving.abort();
+    told
+}
+
+fn said(told: &Explanation, about: About) -> Vec<&str> {
+    told.lines.iter().filter(|line| line.about == about).map(|line| line.text.as_str()).collect()
+}
+
+#[tokio::test]
+async fn what_is_not_there_or_not_allowed_is_said_by_name() {
+    let gone = vec![("/api/v1/namespaces/load/pods/a", StatusCode::NOT_FOUND, failure(404, "no"))];
+    assert_eq!(explained("pod/a", gone).await.expect_err("gone").to_string(), "pod load/a is not there");
+    let denied = explained("job/a", vec![]).await.expect_err("denied").to_string();
+    assert!(denied.contains("get jobs in namespace load"), "{denied}");
+}
+
+#[tokio::test]
+async fn a_runner_is_asked_through_the_api_server_and_a_reset_is_told_as_what_the_operator_meets() {
+    let list = |items: serde_json::Value| json!({"items": items}).to_string();
+    let labels = json!({"app": "k6", "k6_cr": "run", "runner": "true", "job-name": "run-1"});
+    let pod = json!({"metadata": {"namespace": "load", "name": "run-1-x", "labels": labels}, "spec": {"restartPolicy": "Never",
+        "containers": [{"name": "k6"}]}, "status": {"phase": "Running", "containerStatuses": [{"name": "k6", "state": {"running": {}}}]}});
+    let run = json!({"metadata": {"namespace": "load", "name": "run"}, "spec": {"parallelism": 1}, "status": {"stage": "created"}});
+    let base = "/api/v1/namespaces/load";
+    let service = format!("{base}/services/http:run-service-1:6565/proxy/v1/status");
+    let reset = failure(503, "error trying to reach service: read: connection reset by peer");
+    let answers = vec![
+        ("/apis/k6.io/v1alpha1/namespaces/load/testruns/run".to_owned(), StatusCode::OK, run.to_string()),
+        ("/apis/batch/v1/namespaces/load/jobs".to_owned(), StatusCode::OK, list(json!([]))),
+        (format!("{base}/pods"), StatusCode::OK, list(json!([pod]))),
+        (format!("{base}/services"), StatusCode::OK, list(json!([{"metadata": {"name": "run-service-1"}}]))),
+        (service.clone(), StatusCode::SERVICE_UNAVAILABLE, reset),
+    ];
+    let with = |answers: &[(String, StatusCode, String)]| {
+        answers.iter().map(|(path, status, body)| (path.clone(), *status, body.clone())).collect::<Vec<_>>()
+    };
+    let ask = async |answers: Vec<(String, StatusCode, String)>| {
+        let answers: Vec<_> =
+            answers.iter().map(|(path, status, body)| (path.as_str(), *status, body.clone())).collect();
+        explained("testrun/run", answers).await.expect("an explanation")
+    };
+    let told = ask(with(&answers)).await;
+    assert!(told.hangs && said(&told, About::Why)[0].contains("connection reset by peer"), "{told:?}");
+    let mut up = with(&answers);
+    up[4] = (service, StatusCode::OK, json!({"data": {"attributes": {"paused": true}}}).to_string());
+    assert!(!ask(up).await.hangs);
+    // Who may not ask knows nothing of it.
+    let told = ask(with(&answers[..4])).await;
+    assert!(!told.hangs && told.lines.iter().any(|line| line.text.contains("STRICT")), "{told:?}");
+}

@@ -1,0 +1,181 @@
+//! A pod that is there.
+
+use serde_json::Value;
+
+use super::{
+    About, Explanation,
+    containers::{self, State, name, phase, text},
+    gather::Surroundings,
+    template::say,
+};
+use crate::{
+    check::status_of,
+    rescue::{self, Circumstances, Hanging, Verdict},
+};
+
+/// Where a pod just ended, it may be about to go.
+const JUST: std::time::Duration = std::time::Duration::from_secs(15);
+
+/// What is to be said of a pod.
+pub(super) fn explain(pod: &Value, around: &Surroundings) -> Explanation {
+    let (namespace, name) = (text(pod, "/metadata/namespace"), name(pod));
+    let mut told = Explanation::of("pod", name, namespace);
+    let status = status_of(pod);
+    match verdict(pod, around) {
+        Some(Verdict::Hangs(hanging)) => {
+            let (state, mend) = held(&hanging);
+            let why = match &status {
+                Some(status) => format!("Curfew came to `{}`: {}", status.strategy, status.reason),
+                None => "nobody ends its sidecars: Curfew was not asked about it".to_owned(),
+            };
+            told.hangs(state, why, mend);
+        }
+        Some(Verdict::Fine(why)) => {
+            told.say(About::State, format!("{}, and does not hang: {why}", phase(pod)));
+        }
+        None => {
+            told.say(About::State, phase(pod));
+        }
+    }
+    if let Some(why) = waits(pod) {
+        told.say(About::Why, why);
+    }
+    match &status {
+        Some(status) => say(About::Curfew, status, &mut told),
+        None => match around.asked(pod, namespace) {
+            Err((why, _)) => {
+                told.say(About::Curfew, format!("was not asked: {why}"));
+            }
+            Ok(()) => {
+                told.say(About::Curfew, "was not asked, or not then: the label came later than the pod, or failurePolicy is Ignore");
+            }
+        },
+    }
+    let role = |name: &str| status.as_ref().and_then(|status| status.containers.get(name));
+    for container in containers::of(pod) {
+        let role = role(&container.name).map(|role| format!(" ({role})")).unwrap_or_default();
+        told.say(About::Container, format!("{}{role}: {}", container.name, container.told()));
+    }
+    told
+}
+
+/// Whether it hangs; none where it cannot be read.
+pub(super) fn verdict(pod: &Value, around: &Surroundings) -> Option<Verdict> {
+    let circumstances = Circumstances {
+        config: &around.config,
+        namespace: &around.namespace,
+        now: around.now,
+        older_than: JUST,
+        include_handled: false,
+    };
+    rescue::judge(&pod.to_string(), circumstances).ok()
+}
+
+/// What holds a pod, and what lets it go.
+pub(super) fn held(hanging: &Hanging) -> (String, String) {
+    let Hanging { namespace, pod, left, sidecars, .. } = hanging;
+    let names: Vec<_> = sidecars.iter().map(|holder| holder.container.as_str()).collect();
+    let state = format!("hangs: its work is done, and {} runs on", names.join(", "));
+    let mend = match (left, hanging.hopeless()) {
+        (Some(left), _) => left.clone(),
+        (None, Some(why)) => why,
+        (None, None) => format!("curfew rescue -n {namespace} {pod} --yes"),
+    };
+    (state, mend)
+}
+
+/// What keeps it from its start, or made it fail, in the kubelet's words.
+pub(super) fn waits(pod: &Value) -> Option<String> {
+    if let "Pending" = phase(pod)
+        && let Some(condition) = pod
+            .pointer("/status/conditions")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .find(|condition| condition["type"] == "PodScheduled" && condition["status"] == "False")
+    {
+        return Some(format!("it is not scheduled: {}", text(condition, "/message")));
+    }
+    containers::of(pod).iter().find_map(|container| match &container.state {
+        State::Waiting(reason, _)
+            if !["PodInitializing", "ContainerCreating", ""].contains(&reason.as_str()) =>
+        {
+            Some(format!("{} is {}", container.name, container.told()))
+        }
+        State::Ended { exit, .. } if *exit != 0 && phase(pod) == "Failed" => {
+            Some(format!("{} {}", container.name, container.told()))
+        }
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::explain::gather::tests::around;
+
+    /// A pod of Linkerd's shape whose main has ended, or not.
+    pub(in crate::explain) fn meshed(name: &str, main: &str, main_state: Value, proxy_state: Value) -> Value {
+        json!({"metadata": {"namespace": "load", "name": name, "uid": "u", "labels": {}},
+            "spec": {"restartPolicy": "Never", "containers": [
+                {"name": "linkerd-proxy", "image": "linkerd/proxy:1"}, {"name": main, "command": ["a"]}]},
+            "status": {"phase": "Running", "containerStatuses": [
+                {"name": "linkerd-proxy", "state": proxy_state}, {"name": main, "state": main_state}]}})
+    }
+
+    fn done() -> Value {
+        json!({"terminated": {"exitCode": 0, "finishedAt": "2026-01-01T00:00:00Z"}})
+    }
+
+    fn said(told: &Explanation, about: About) -> String {
+        told.lines
+            .iter()
+            .filter(|line| line.about == about)
+            .map(|line| line.text.as_str())
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    #[test]
+    fn one_that_a_proxy_holds_hangs_and_rescue_lets_it_go() {
+        let told = explain(&meshed("a", "main", done(), json!({"running": {}})), &around(None));
+        assert!(told.hangs && said(&told, About::State).contains("linkerd-proxy runs on"), "{told:?}");
+        assert_eq!(said(&told, About::Mend), "curfew rescue -n load a --yes");
+        assert!(
+            said(&told, About::Curfew).contains("neither it nor namespace load has the label"),
+            "{told:?}"
+        );
+        assert!(said(&told, About::Container).contains("main: exited 0"));
+    }
+
+    #[test]
+    fn one_at_work_does_not_and_what_curfew_did_is_told() {
+        let mut pod = meshed("a", "main", json!({"running": {}}), json!({"running": {}}));
+        let status = json!({"strategy": "await", "reason": "because", "containers": {"main": "main"}});
+        pod["metadata"]["annotations"] = json!({"curfew.dev/status": status.to_string()});
+        let told = explain(&pod, &around(Some("enabled")));
+        assert!(!told.hangs && said(&told, About::State).contains("main has not ended"), "{told:?}");
+        assert_eq!(said(&told, About::Curfew), "await: because");
+        assert!(said(&told, About::Container).contains("main (main): running"));
+    }
+
+    #[test]
+    fn what_keeps_it_from_starting_is_told_in_the_kubelets_words() {
+        let waiting = json!({"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}});
+        let told = explain(&meshed("a", "main", waiting, json!({"running": {}})), &around(None));
+        assert!(
+            said(&told, About::Why).contains("main is waiting ImagePullBackOff: no such image"),
+            "{told:?}"
+        );
+        let mut failed = meshed(
+            "a",
+            "main",
+            json!({"terminated": {"exitCode": 69, "message": "proxy never ready"}}),
+            done(),
+        );
+        failed["status"]["phase"] = json!("Failed");
+        assert_eq!(waits(&failed).expect("a reason"), "main exited 69: proxy never ready");
+    }
+}
