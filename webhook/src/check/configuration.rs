@@ -73,10 +73,7 @@ fn shape(
         }
     }
     if findings.is_empty() {
-        findings.push(Finding::ok(
-            SUBJECT,
-            format!("{name} leads to Curfew in namespace {own}, and is the only one"),
-        ));
+        findings.push(Finding::ok(SUBJECT, format!("{name} leads to Curfew in namespace {own}")));
     }
     findings
 }

@@ -1,5 +1,7 @@
 //! Looks at a cluster with the rights of whoever asks. Nothing is changed; what may not be seen is kept as that.
 
+mod rights;
+
 use std::{collections::BTreeMap, fmt::Debug};
 
 use futures_util::{StreamExt, stream};
@@ -10,22 +12,14 @@ use k8s_openapi::{
             MutatingWebhookConfiguration, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
         },
         apps::v1::Deployment,
-        authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
         core::v1::{ConfigMap, Namespace, Pod, Secret},
     },
 };
-use kube::{
-    Api, Client, Resource,
-    api::{ListParams, PostParams},
-};
+use kube::{Api, Client, Resource, api::ListParams};
 use serde::de::DeserializeOwned;
 
-use super::{
-    Facts, NAME, NAME_LABEL, Probe, Right, Seen, Unseen, known, probe,
-    settings::{self, Certificates},
-};
+use super::{Facts, NAME, NAME_LABEL, Probe, Seen, known, probe, settings};
 use crate::{
-    config::Settings,
     plan::{APPLIED_LABEL, INJECT_LABEL},
     rescue::{self, denied},
 };
@@ -73,7 +67,7 @@ pub async fn gather(client: &Client, own: &str, fallback: &str) -> anyhow::Resul
     facts.config = config(client, &facts).await;
     facts.secrets = secrets(client, &facts).await;
     facts.probes = probes(client, &facts, fallback).await;
-    facts.rights = rights(client, &facts).await;
+    facts.rights = rights::of(client, &facts).await;
     facts.injectors = injectors(client, &facts).await;
     Ok(facts)
 }
@@ -168,15 +162,20 @@ fn certificates(secret: &Secret) -> String {
     found
 }
 
-/// A pod that is not really made, in each namespace that opted in.
-async fn probes(client: &Client, facts: &Facts, fallback: &str) -> BTreeMap<String, Probe> {
-    let opted_in = facts.namespaces.iter().flatten().filter_map(|namespace| {
+/// Namespaces whose pods Curfew is asked about.
+fn opted_in(facts: &Facts) -> Vec<String> {
+    let enabled = facts.namespaces.iter().flatten().filter_map(|namespace| {
         let metadata = &namespace.metadata;
         let label = metadata.labels.as_ref()?.get(INJECT_LABEL)?;
         let there = metadata.deletion_timestamp.is_none();
         (label == "enabled" && there).then(|| metadata.name.clone())?
     });
-    let mut names: Vec<_> = opted_in.filter(|name| *name != facts.own && name != "kube-system").collect();
+    enabled.filter(|name| *name != facts.own && name != "kube-system").collect()
+}
+
+/// A pod that is not really made, in each namespace that opted in.
+async fn probes(client: &Client, facts: &Facts, fallback: &str) -> BTreeMap<String, Probe> {
+    let mut names = opted_in(facts);
     if names.is_empty() && fallback != facts.own {
         names.push(fallback.to_owned());
     }
@@ -189,60 +188,6 @@ async fn probes(client: &Client, facts: &Facts, fallback: &str) -> BTreeMap<Stri
         }
     });
     stream::iter(probes).buffer_unordered(AT_ONCE).collect().await
-}
-
-/// What Curfew's service account may do of what it needs.
-async fn rights(client: &Client, facts: &Facts) -> Vec<(Right, Seen<bool>)> {
-    let Some(deployment) = facts.deployment() else { return Vec::new() };
-    let watches = settings::of(facts).is_none_or(|Settings { watch, .. }| watch);
-    let certificates = match settings::certificates(deployment) {
-        // The watch alone needs none.
-        Certificates::Own(_) if settings::has(deployment, "--no-webhook") => Certificates::Files(Vec::new()),
-        other => other,
-    };
-    let configuration = facts.ours().next().map_or("00-curfew", known::name);
-    let account = settings::account(deployment);
-    let rights = Right::all(&facts.own, watches, &certificates, configuration).into_iter().map(|right| {
-        let account = &account;
-        async move {
-            let may = may(client, &facts.own, account, &right).await;
-            (right, may)
-        }
-    });
-    stream::iter(rights).buffered(AT_ONCE).collect().await
-}
-
-async fn may(client: &Client, own: &str, account: &str, right: &Right) -> Seen<bool> {
-    let (resource, subresource) = match right.resource.split_once('/') {
-        Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
-        None => (right.resource, None),
-    };
-    let attributes = ResourceAttributes {
-        verb: Some(right.verb.to_owned()),
-        group: Some(right.group.to_owned()),
-        resource: Some(resource.to_owned()),
-        subresource,
-        name: right.name.clone(),
-        namespace: right.namespace.clone(),
-        ..ResourceAttributes::default()
-    };
-    let groups = [
-        "system:serviceaccounts".to_owned(),
-        format!("system:serviceaccounts:{own}"),
-        "system:authenticated".to_owned(),
-    ];
-    let spec = SubjectAccessReviewSpec {
-        user: Some(format!("system:serviceaccount:{own}:{account}")),
-        groups: Some(groups.into()),
-        resource_attributes: Some(attributes),
-        ..SubjectAccessReviewSpec::default()
-    };
-    let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
-    let api = Api::<SubjectAccessReview>::all(client.clone());
-    let answer = api.create(&PostParams::default(), &review).await;
-    let answer =
-        answer.map_err(|error| Unseen::from(denied(error, "create subjectaccessreviews", None, "review")))?;
-    Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
 /// Deployments in the namespaces that injectors of meshes are in.

@@ -23,11 +23,12 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
             let name = deployment.metadata.name.as_deref().unwrap_or_default();
             let text = format!("{own}/{name}: {ready} of {wanted} replicas are ready");
             let look = format!("kubectl -n {own} describe pods; kubectl -n {own} logs deploy/{name}");
+            let two = format!("kubectl -n {own} scale deploy {name} --replicas 2");
             findings.push(match ready {
+                _ if wanted == 0 => Finding::fail(SUBJECT, text).mend(two),
                 0 => Finding::fail(SUBJECT, text).mend(look),
                 _ if ready < wanted => Finding::warn(SUBJECT, text).mend(look),
-                1 => Finding::note(SUBJECT, text + ": while it moves, labelled pods are not made")
-                    .mend("run two"),
+                1 => Finding::note(SUBJECT, text + ": while it moves, labelled pods are not made").mend(two),
                 _ => Finding::ok(SUBJECT, text),
             });
         }
@@ -77,6 +78,16 @@ mod tests {
             assert!(found[0].0 == severity && found[0].1.contains(&format!("{ready} of 2")), "{found:?}");
         }
         assert_eq!(with(&[])[0].0, Severity::Fail);
+    }
+
+    #[test]
+    fn one_that_is_scaled_to_none_is_told_how_to_come_back() {
+        let mut facts = facts();
+        facts.deployments.as_mut().expect("seen")[0].spec.as_mut().expect("a spec").replicas = Some(0);
+        let found = check(&facts).remove(0);
+        assert!(
+            found.severity == Severity::Fail && found.mend.is_some_and(|mend| mend.contains("--replicas 2"))
+        );
     }
 
     #[test]

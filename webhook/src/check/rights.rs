@@ -93,6 +93,11 @@ impl Right {
         all
     }
 
+    /// What it is about lies in namespaces, so that it can be granted by namespace.
+    pub(super) fn is_of_namespaces(&self) -> bool {
+        self.namespace.is_none() && ["pods", "pods/status", "events"].contains(&self.resource)
+    }
+
     /// `list pods`, `get secrets curfew-ca in curfew`.
     fn told(&self) -> String {
         let Self { verb, resource, name, namespace, .. } = self;

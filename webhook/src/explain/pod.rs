@@ -43,11 +43,15 @@ pub(super) fn explain(pod: &Value, around: &Surroundings) -> Explanation {
     match &status {
         Some(status) => say(About::Curfew, status, &mut told),
         None => match around.asked(pod, namespace) {
-            Err((why, _)) => {
+            Err((why, mend)) => {
                 told.say(About::Curfew, format!("was not asked: {why}"));
+                if let Some(mend) = mend.filter(|_| told.hangs) {
+                    told.say(About::Mend, format!("for those to come: {mend}"));
+                }
             }
             Ok(()) => {
-                told.say(About::Curfew, "was not asked, or not then: the label came later than the pod, or failurePolicy is Ignore");
+                let text = "was not asked, or not then: the label came later than the pod, or failurePolicy is Ignore";
+                told.say(About::Curfew, text);
             }
         },
     }
@@ -142,7 +146,8 @@ pub(super) mod tests {
     fn one_that_a_proxy_holds_hangs_and_rescue_lets_it_go() {
         let told = explain(&meshed("a", "main", done(), json!({"running": {}})), &around(None));
         assert!(told.hangs && said(&told, About::State).contains("linkerd-proxy runs on"), "{told:?}");
-        assert_eq!(said(&told, About::Mend), "curfew rescue -n load a --yes");
+        let mends = "curfew rescue -n load a --yes\nfor those to come: kubectl label namespace load curfew.dev/inject=enabled";
+        assert_eq!(said(&told, About::Mend), mends);
         assert!(
             said(&told, About::Curfew).contains("neither it nor namespace load has the label"),
             "{told:?}"

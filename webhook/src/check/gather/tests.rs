@@ -108,6 +108,39 @@ async fn a_pod_is_tried_where_the_label_is_and_made_nowhere() {
 }
 
 #[tokio::test]
+async fn a_right_in_every_namespace_that_opted_in_is_as_good_as_one_everywhere() {
+    let container = json!({"name": "webhook", "args": ["serve"]});
+    let deployment = json!({"metadata": {"namespace": "curfew", "name": "curfew"},
+        "spec": {"selector": {}, "template": {"spec": {"containers": [container]}}}});
+    let load = json!({"metadata": {"name": "load", "labels": {"curfew.dev/inject": "enabled"}}});
+    let (client, mut server) = client();
+    let serving = tokio::spawn(async move {
+        while let Some((request, send)) = server.next_request().await {
+            let (parts, body) = request.into_parts();
+            let body = body.collect().await.expect("a body").to_bytes();
+            let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+            let answer = match parts.uri.path() {
+                "/version" => version(),
+                "/apis/apps/v1/deployments" => list(json!([deployment])),
+                "/api/v1/namespaces" => list(json!([load])),
+                "/apis/authorization.k8s.io/v1/subjectaccessreviews" => {
+                    let allowed = body["spec"]["resourceAttributes"]["namespace"] == "load";
+                    json!({"metadata": {}, "spec": {}, "status": {"allowed": allowed}})
+                }
+                _ => list(json!([])),
+            };
+            send.send_response(Response::new(Body::from(answer.to_string().into_bytes())));
+        }
+    });
+    let facts = gather(&client, "curfew", "default").await.expect("facts");
+    serving.abort();
+    let may = |resource: &str| {
+        facts.rights.iter().filter(|(right, _)| right.resource == resource).all(|(_, may)| *may == Ok(true))
+    };
+    assert!(may("pods") && may("pods/status") && !may("nodes"), "{:?}", facts.rights);
+}
+
+#[tokio::test]
 async fn a_private_key_never_gets_into_the_facts() {
     use k8s_openapi::ByteString;
     let container = json!({"name": "webhook", "args": ["serve", "--tls-secret=curfew-ca"]});
