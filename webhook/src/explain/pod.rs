@@ -30,10 +30,10 @@ pub(super) fn explain(pod: &Value, around: &Surroundings) -> Explanation {
             };
             told.hangs(state, why, mend);
         }
-        Some(Verdict::Fine(why)) => {
+        Some(Verdict::Fine(why)) if !["Succeeded", "Failed"].contains(&phase(pod)) => {
             told.say(About::State, format!("{}, and does not hang: {why}", phase(pod)));
         }
-        None => {
+        _ => {
             told.say(About::State, phase(pod));
         }
     }
@@ -181,6 +181,7 @@ pub(super) mod tests {
             done(),
         );
         failed["status"]["phase"] = json!("Failed");
+        assert_eq!(said(&explain(&failed, &around(None)), About::State), "Failed");
         assert_eq!(waits(&failed).expect("a reason"), "main exited 69: proxy never ready");
     }
 }

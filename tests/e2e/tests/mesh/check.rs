@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use curfew_e2e::{Setup, Shape, Space, Strategy, vendor_job};
-use kube::ResourceExt;
-use serde_json::{Value, json};
+use kube::{ResourceExt, config::Kubeconfig};
+use serde_json::Value;
 
 use crate::program::{Answer, curfew};
 
@@ -109,21 +109,14 @@ async fn a_pod_that_its_reaper_is_to_end_keeps_curfew_from_being_uninstalled() -
         .await
 }
 
-/// A kubeconfig of the namespace's own account, which may nothing.
-async fn of_nobody(space: &Space) -> Result<PathBuf> {
-    let path = format!("/api/v1/namespaces/{}/serviceaccounts/default/token", space.name());
-    let ask =
-        json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}).to_string();
-    let request =
-        http::Request::post(path).header("Content-Type", "application/json").body(ask.into_bytes())?;
-    let answer: Value = space.client().request(request).await?;
-    let own = std::env::var("KUBECONFIG").context("KUBECONFIG is not set")?;
-    let mut config: Value = serde_saphyr::from_str(&std::fs::read_to_string(own)?)?;
-    for user in config["users"].as_array_mut().into_iter().flatten() {
-        user["user"] = json!({"token": answer["status"]["token"]});
+/// A kubeconfig of somebody who may nothing.
+fn of_nobody(space: &Space) -> Result<PathBuf> {
+    let mut config = Kubeconfig::read()?;
+    for user in config.auth_infos.iter_mut().filter_map(|user| user.auth_info.as_mut()) {
+        user.impersonate = Some("e2e-nobody".to_owned());
     }
-    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-nobody.json", space.name()));
-    std::fs::write(&file, config.to_string())?;
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.kubeconfig", space.name()));
+    std::fs::write(&file, serde_json::to_string(&config)?)?;
     Ok(file)
 }
 
@@ -131,7 +124,7 @@ async fn of_nobody(space: &Space) -> Result<PathBuf> {
 async fn who_may_not_look_is_told_which_rights_are_missing_and_nothing_is_taken_for_well() -> Result<()> {
     Setup::new("check nobody")
         .run(async |space| {
-            let file = of_nobody(space).await?;
+            let file = of_nobody(space)?;
             let checked = check(&[], Some(&file.display().to_string()));
             std::fs::remove_file(&file)?;
             let (answer, findings) = checked?;

@@ -172,9 +172,16 @@ async fn a_starter_that_failed_and_an_initializer_that_said_no_json_are_told() -
             apply(space, "starter-fails").await?;
             apply(space, "broken").await?;
             apply(space, "too-parallel").await?;
+            apply(space, "noisy").await?;
             hangs(space, "testrun/starter-fails", &["started: hangs", "ended with 127"]).await?;
             hangs(space, "testrun/broken", &["error: nothing leads out of it", "k6 exited"]).await?;
-            hangs(space, "testrun/too-parallel", &["error", "fewer than parallelism"]).await
+            hangs(space, "testrun/too-parallel", &["error", "fewer than parallelism"]).await?;
+            hangs(
+                space,
+                "testrun/noisy",
+                &["has Succeeded, but its log is not JSON alone", "hello from the script"],
+            )
+            .await
         })
         .await
 }

@@ -55,7 +55,10 @@ pub(super) fn explain(run: &TestRun, told: &mut Explanation) {
     let Some(log) = log else { return };
     match judge(log, run.parallelism()) {
         Err(why) => {
-            told.say(About::Why, format!("{who} has Succeeded, but {why}"));
+            told.say(About::Why, format!("{who} has Succeeded, but {why}")).say(
+                About::Mend,
+                "correct that in the script or in spec.initializer, before it is applied again",
+            );
         }
         Ok(()) => {
             told.say(
