@@ -11,7 +11,7 @@ REAPER_ARM := $(TARGET_DIR)/$(MUSL_ARM)/reaper/curfew-reaper
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER := rust-lld
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint deny bench bench-cluster bench-watch reaper images tools cluster cluster-down e2e e2e-images e2e-older fuzz
+.PHONY: help demo test lint deny bench bench-cluster bench-watch plots reaper images tools cluster cluster-down e2e e2e-images e2e-older fuzz
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ bench-watch: export KUBECONFIG := /run/$(or $(CURFEW_CLUSTER),curfew)-cluster/ku
 bench-watch: ## Measure what watching 20,000 pods costs there, and write docs/benchmarks.md
 	$(CARGO) bench --locked -p curfew --bench watch --no-run
 	$(dir $(KUBECONFIG))on-node $(CARGO) bench --locked --offline -p curfew --bench watch
+
+plots: ## Draw the plots of docs/benchmarks.md anew from its tables
+	$(CARGO) run --locked -p curfew-tests --bin plots -- docs/benchmarks.md
 
 cluster-down: ## Take it down and check that nothing stayed
 	tests/cluster/down.sh

@@ -2,14 +2,16 @@
 //!
 //! A section stands between `<!-- bench:NAME -->` and `<!-- /bench:NAME -->`; whatever is outside stays as it
 //! is, so that several programs, and people, can share the file. Nothing dated goes in: the file changes when
-//! figures do.
+//! figures do. Tables can be drawn as well, into `plots/` beside the file.
 
 mod goal;
 mod machine;
+mod plot;
 mod table;
 
 pub use goal::Goal;
 pub use machine::machine;
+pub use plot::draw;
 pub use table::Table;
 
 use std::{fs, io, path::Path};
@@ -52,6 +54,11 @@ impl Section {
         self.blocks.push(table.markdown());
     }
 
+    /// Draws these columns of the last table, below it. They are all of one unit; `name` tells the plots of a section apart.
+    pub fn plot(&mut self, name: &str, title: &str, columns: &[&str]) {
+        self.blocks.push(plot::image(&format!("{}-{name}", self.name), title, columns));
+    }
+
     /// Adds a goal, with what was measured.
     pub fn goal(&mut self, goal: Goal) {
         self.goals.push(goal);
@@ -73,23 +80,26 @@ impl Section {
         parts.join("\n\n") + "\n"
     }
 
-    /// Writes the section into the file, in the place of its predecessor or at the end.
+    /// Writes the section into the file, in the place of its predecessor or at the end, and draws its plots.
     ///
     /// # Errors
-    /// When the file cannot be read or written, or has only one of the two markers.
+    /// When the file cannot be read or written, or has only one of the two markers; then, with the section written, when a
+    /// plot cannot be drawn.
     pub fn write_into(&self, path: &Path) -> io::Result<()> {
         let old = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => TITLE.to_owned(),
             Err(error) => return Err(error),
         };
-        let new = replace(&old, &self.name, &self.markdown()).map_err(|error| {
+        let markdown = self.markdown();
+        let new = replace(&old, &self.name, &markdown).map_err(|error| {
             io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display()))
         })?;
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
-        fs::write(path, new)
+        fs::write(path, new)?;
+        plot::draw_those_of(&markdown, path).map(drop)
     }
 }
 
@@ -137,6 +147,25 @@ mod tests {
         assert_eq!(section.missed().count(), 1);
         let text = section.markdown();
         assert!(text.contains("**missed**") && text.contains("`make bench`"), "{text}");
+    }
+
+    #[test]
+    fn a_section_comes_with_its_plots() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("docs/benchmarks.md");
+        let mut section = Section::new("x", "X", "make bench");
+        let mut table = Table::new(&["what", "p50"]);
+        table.row(["wrapper", "1.50 ms"]);
+        section.table(&table);
+        section.plot("start", "Start to exit", &["p50"]);
+        section.write_into(&path).unwrap();
+        let (text, plot) = (fs::read_to_string(&path).unwrap(), folder.path().join("docs/plots/x-start.svg"));
+        assert!(text.contains("\n\n![Start to exit: p50](plots/x-start.svg)\n"), "{text}");
+        let first = fs::read_to_string(&plot).unwrap();
+        assert!(first.contains("1.50 ms"), "{first}");
+        fs::remove_file(&plot).unwrap();
+        assert_eq!(draw(&path).unwrap(), ["plots/x-start.svg"]);
+        assert_eq!(fs::read_to_string(&plot).unwrap(), first);
     }
 
     #[test]

@@ -217,6 +217,8 @@ fn compare(section: &mut Section, sets: &[Set]) {
         }
     }
     section.table(&table);
+    section.plot("latency", "A review, by connections and handler", &["p50", "p99"]);
+    section.plot("rate", "Reviews in a second, by connections and handler", &["reviews/s"]);
     for Set { connections, runs: [blind, uid_only, engine] } in sets {
         let s = if *connections == 1 { "" } else { "s" };
         for (other, name) in [(blind, "blind"), (uid_only, "uid only")] {

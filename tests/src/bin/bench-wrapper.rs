@@ -119,6 +119,7 @@ fn around(section: &mut Section, results: &[Around]) {
         table.row([variant.title().to_owned(), millis(took.median()), millis(took.percentile(95))]);
     }
     section.table(&table);
+    section.plot("around", "Start to exit around /bin/true", &["p50", "p95"]);
 
     let median = |wanted: fn(&Variant) -> bool| {
         results.iter().find(|result| wanted(&result.variant)).map(|result| result.took.median())
@@ -152,6 +153,7 @@ fn starts(section: &mut Section, results: &[Waited], parallel: usize) {
         table.row([ready, millis(delay.min()), millis(delay.median()), millis(delay.max()), share]);
     }
     section.table(&table);
+    section.plot("start", "From the proxy's readiness to the command", &["min", "median", "max"]);
     let slowest = results.iter().map(|result| result.delay.median()).max().unwrap_or_default();
     let slow = format!("{} at most", millis(slowest));
     section.goal(Goal::new("start after ready", "≤ 10 ms median", slow, slowest <= MAX_START));
@@ -171,6 +173,7 @@ fn at_rest(section: &mut Section, results: &[Idle; 2]) {
         table.row([(*name).to_owned(), rss, anonymous, millis(*start), millis(*waiting)]);
     }
     section.table(&table);
+    section.plot("memory", "Memory while there is nothing to do", &["VmRSS", "RssAnon"]);
     let [_, reap] = results;
     let rss = format!("{} kB", reap.rss_kb);
     section.goal(Goal::new("memory of the reaper", "≤ 512 kB", rss, reap.rss_kb <= MAX_RSS_KB));

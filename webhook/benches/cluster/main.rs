@@ -130,6 +130,8 @@ fn run(args: Args) -> anyhow::Result<bool> {
         ]);
     }
     section.table(&table);
+    section.plot("memory", "Memory of curfew serve", &["RSS then", "RSS after the load"]);
+    section.plot("latency", "A review over 8 connections", &["p50", "p99"]);
     let reviews = |webhook: &Webhook| webhook.runs.iter().map(|run| run.requests).sum::<u64>();
     section.text(format!(
         "Each answered {} reviews or more.",

@@ -118,6 +118,8 @@ fn run(args: Args) -> anyhow::Result<bool> {
         ]);
     }
     section.table(&table);
+    section.plot("memory", "Memory of the watch", &["RSS then", "RSS at most"]);
+    section.plot("rate", "Pods in a second", &["pods/s"]);
     let [at_work, caught_up, _] = &figures;
     let per_pod = |from: &Figures| from.cpu / pods as f64 * 1e6;
     section.text(format!(

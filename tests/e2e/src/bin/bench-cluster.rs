@@ -124,6 +124,11 @@ async fn measure(spaces: &[&Space], rounds: usize, out: &Path) -> Result<()> {
         table.row(std::iter::once(name.to_owned()).chain(row));
     }
     section.table(&table);
+    section.plot(
+        "end",
+        "From the main's exit to the Job's Complete condition",
+        &["min", "p50", "p95", "max"],
+    );
     // Not within rounds: at one moment one variant is just before the kubelet's look, and the other just behind it.
     let apart = |variant: usize, base: usize| {
         samples[variant].median().as_secs_f64() - samples[base].median().as_secs_f64()
@@ -138,6 +143,7 @@ async fn measure(spaces: &[&Space], rounds: usize, out: &Path) -> Result<()> {
             .to_owned(),
     );
     section.table(&steps::table(&steps));
+    section.plot("steps", "Since the main's exit, under the reaper", &["p50", "p95"]);
     for (what, limit, value) in [
         ("await over unmeshed at p50", GOAL, over[1]),
         ("await with its net over without at p50", GOAL, apart(NET, AWAIT)),
