@@ -86,9 +86,10 @@ cluster-down: ## Take it down and check that nothing stayed
 
 # What tests and benchmarks run beside Curfew's own programs. Debian names; elsewhere install them by hand.
 tools:
-	@missing=; for tool in tini-static:tini wrk:wrk qemu-aarch64-static:qemu-user-static unshare:util-linux; do \
+	@missing=; for tool in tini-static:tini wrk:wrk qemu-aarch64-static:qemu-user-static unshare:util-linux \
+	  promtool:prometheus; do \
 	  command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool##*:}"; done; \
 	[ -z "$$missing" ] && exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  apt-get update -qq && apt-get install -y -qq $$missing; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; \
 	else echo "not installed:$$missing; install them, or run as root on Debian"; exit 1; fi

@@ -70,6 +70,10 @@ const REJECTIONS: [&str; 9] = [
 /// Why a handshake may fail.
 const HANDSHAKE_FAILURES: [&str; 5] = ["closed", "io", "protocol", "refused_by_client", "timeout"];
 
+/// The one outcome somebody must look at, so its series begins at zero, too. Of such a pod nothing else is known.
+const FAILED: Admission =
+    Admission { workload: Cow::Borrowed("unknown"), strategy: "unknown", outcome: "failed" };
+
 /// Some 20 workloads, 6 strategies and 4 outcomes are possible, most of them never together. Beyond this the
 /// workload is called `other`.
 const MOST_SERIES: usize = 500;
@@ -79,11 +83,11 @@ const MOST_SERIES: usize = 500;
 impl Metrics {
     /// A registry with all of them at zero.
     pub fn new() -> Self {
-        let admissions = Family::default();
+        let admissions = Family::<Admission, Counter>::default();
         let (handshake_failures, rejected) = (Family::default(), Family::default());
         let connections = Gauge::default();
-        // 50 us to 1.6 s: a review takes some 100 us, the apiserver gives up after 5 s.
-        let duration = Histogram::new(exponential_buckets(50e-6, 2.0, 16));
+        // 50 us to 6.6 s: a review takes some 100 us, the apiserver gives up after 5 s.
+        let duration = Histogram::new(exponential_buckets(50e-6, 2.0, 18));
         // 128 B to 64 KiB.
         let patch = Histogram::new(exponential_buckets(128.0, 2.0, 10));
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -114,6 +118,7 @@ impl Metrics {
                 drop(family.get_or_create(&Reason { reason }));
             }
         };
+        drop(admissions.get_or_create(&FAILED));
         zero(&rejected, &REJECTIONS);
         zero(&handshake_failures, &HANDSHAKE_FAILURES);
         let registry = Arc::new(Mutex::new(registry));
@@ -230,7 +235,8 @@ mod tests {
         }
         let page = metrics.encode().unwrap();
         let series = page.lines().filter(|line| line.starts_with("curfew_admissions_total")).count();
-        assert_eq!(series, MOST_SERIES + 1);
+        // And `other`, and the one that begins at zero.
+        assert_eq!(series, MOST_SERIES + 2);
         let other = r#"curfew_admissions_total{workload="other",strategy="await",outcome="patched"}"#;
         assert_eq!(line(&page, other), Some("50"));
     }
