@@ -3,12 +3,8 @@
 //! Nothing is stored: the pair lives as long as the process that made it, so it suits a demo and a first try, where
 //! whoever calls the server is handed the CA.
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, SanType,
-};
+use crate::ca::{Ca, Leaf};
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::{
     fmt,
     net::IpAddr,
@@ -16,7 +12,6 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use time::OffsetDateTime;
 
 /// A name a certificate is valid for: a DNS name or an IP address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -67,9 +62,6 @@ pub enum IssueError {
 const CA_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
 const LEAF_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
 
-/// NotBefore lies this far back, because clocks differ between the machine that issues and the one that checks.
-const SKEW: Duration = Duration::from_secs(5 * 60);
-
 // === impl SubjectName ===
 
 impl FromStr for SubjectName {
@@ -115,57 +107,11 @@ fn issue(
     ca_life: Duration,
     leaf_life: Duration,
 ) -> Result<Issued, IssueError> {
-    if names.is_empty() {
-        return Err(IssueError::NoName);
-    }
-    let not_before = OffsetDateTime::from(now - SKEW);
-
-    let mut ca = CertificateParams::default();
-    ca.distinguished_name = common_name("Curfew self-signed CA");
-    ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    ca.not_before = not_before;
-    ca.not_after = OffsetDateTime::from(now + ca_life);
-    let ca_key = KeyPair::generate()?;
-    let ca_cert = ca.self_signed(&ca_key)?;
-
-    let mut leaf = CertificateParams::default();
-    leaf.distinguished_name = common_name("Curfew webhook");
-    leaf.subject_alt_names = names.iter().map(san).collect::<Result<_, _>>()?;
-    leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    leaf.use_authority_key_identifier_extension = true;
-    leaf.not_before = not_before;
-    // A leaf that outlived its CA would look valid and be refused.
-    leaf.not_after = OffsetDateTime::from(now + leaf_life).min(ca.not_after);
-    let leaf_key = KeyPair::generate()?;
-    let leaf_cert = leaf.signed_by(&leaf_key, &Issuer::new(ca, ca_key))?;
-
-    let key = CertifiedKey::from_der(
-        vec![leaf_cert.der().clone(), ca_cert.der().clone()],
-        PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(leaf_key.serialize_der())),
-        &crate::provider(),
-    )?;
-    let ca_pem = ca_cert.pem();
-    Ok(Issued {
-        chain_pem: leaf_cert.pem() + &ca_pem,
-        ca_pem,
-        key_pem: leaf_key.serialize_pem(),
-        key: Arc::new(key),
-    })
-}
-
-fn san(name: &SubjectName) -> Result<SanType, rcgen::Error> {
-    Ok(match name {
-        SubjectName::Dns(name) => SanType::DnsName(name.as_str().try_into()?),
-        SubjectName::Ip(ip) => SanType::IpAddress(*ip),
-    })
-}
-
-fn common_name(name: &str) -> DistinguishedName {
-    let mut subject = DistinguishedName::new();
-    subject.push(DnType::CommonName, name);
-    subject
+    let ca = Ca::generate(now, ca_life)?;
+    let leaf = ca.sign(names, now, leaf_life)?;
+    let ca_pem = ca.certificate().pem().to_owned();
+    let Leaf { key, certificate_pem, key_pem, .. } = leaf;
+    Ok(Issued { chain_pem: certificate_pem + &ca_pem, ca_pem, key_pem, key })
 }
 
 #[cfg(test)]

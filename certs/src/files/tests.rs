@@ -85,12 +85,12 @@ fn follows_a_swap_of_the_data_symlink() {
     let mut reloader = Reloader::open(mount(dir.path(), "..2026_11_20", &first)).unwrap();
     let resolver = reloader.resolver();
     assert_eq!(reloader.poll().unwrap(), Change::None);
-    assert_eq!(resolver.current().cert, first.key.cert);
+    assert_eq!(resolver.current().unwrap().cert, first.key.cert);
 
     mount(dir.path(), "..2026_11_21", &second);
     fs::remove_dir_all(dir.path().join("..2026_11_20")).unwrap();
     assert_eq!(reloader.poll().unwrap(), Change::Renewed);
-    assert_eq!(resolver.current().cert, second.key.cert);
+    assert_eq!(resolver.current().unwrap().cert, second.key.cert);
     assert_eq!(reloader.poll().unwrap(), Change::None);
 }
 
@@ -104,16 +104,16 @@ fn a_broken_new_pair_keeps_the_old_one_and_is_reported_once() {
     write(dir.path(), &second.chain_pem, &first.key_pem);
     assert!(matches!(reloader.poll(), Err(LoadError::Mismatch { .. })));
     assert_eq!(reloader.poll().unwrap(), Change::None);
-    assert_eq!(resolver.current().cert, first.key.cert);
+    assert_eq!(resolver.current().unwrap().cert, first.key.cert);
 
     fs::remove_file(dir.path().join("tls.crt")).unwrap();
     assert!(matches!(reloader.poll(), Err(LoadError::Read { .. })));
     assert_eq!(reloader.poll().unwrap(), Change::None);
-    assert_eq!(resolver.current().cert, first.key.cert);
+    assert_eq!(resolver.current().unwrap().cert, first.key.cert);
 
     write(dir.path(), &second.chain_pem, &second.key_pem);
     assert_eq!(reloader.poll().unwrap(), Change::Renewed);
-    assert_eq!(resolver.current().cert, second.key.cert);
+    assert_eq!(resolver.current().unwrap().cert, second.key.cert);
 }
 
 #[test]

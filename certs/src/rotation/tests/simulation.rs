@@ -1,0 +1,256 @@
+//! Replicas, API servers and somebody careless, over years of made-up time.
+//!
+//! What must hold at every moment: each leaf a replica serves is valid, and signed by a CA that every API server has
+//! in its bundle, however far behind its copy is.
+
+mod parts;
+
+use super::*;
+use crate::issue::SubjectName;
+use parts::{Clock, History, Replica, Secret};
+
+struct World {
+    now: SystemTime,
+    dice: u64,
+    secret: History<Secret>,
+    bundle: History<Vec<CaCertificate>>,
+    replicas: Vec<Replica>,
+    /// How far behind each API server is, and its clock.
+    servers: Vec<(Duration, Clock)>,
+    asked: bool,
+    rotations: usize,
+}
+
+const TIMES: Times = Times {
+    ca_life: Duration::from_secs(90 * 24 * 3600),
+    leaf_life: Duration::from_secs(7 * 24 * 3600),
+    hold: Duration::from_secs(30),
+    patience: Duration::from_secs(10),
+};
+
+// === impl World ===
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut world = Self {
+            now: now(),
+            dice: seed,
+            secret: History(vec![(now(), Secret::Absent)]),
+            bundle: History(vec![(now(), Vec::new())]),
+            replicas: Vec::new(),
+            servers: Vec::new(),
+            asked: false,
+            rotations: 0,
+        };
+        for _ in 0..3 {
+            let replica = world.replica();
+            world.replicas.push(replica);
+            let server = (world.up_to(29_000), world.clock());
+            world.servers.push(server);
+        }
+        world
+    }
+
+    fn roll(&mut self, sides: u64) -> u64 {
+        // xorshift64: the same seed, the same years.
+        self.dice ^= self.dice << 13;
+        self.dice ^= self.dice >> 7;
+        self.dice ^= self.dice << 17;
+        self.dice % sides
+    }
+
+    fn up_to(&mut self, millis: u64) -> Duration {
+        Duration::from_millis(self.roll(millis))
+    }
+
+    /// Two may be five minutes apart.
+    fn clock(&mut self) -> Clock {
+        Clock { ahead: self.up_to(149_000), behind: self.up_to(149_000) }
+    }
+
+    fn replica(&mut self) -> Replica {
+        Replica {
+            clock: self.clock(),
+            secret_lag: self.up_to(3000),
+            bundle_lag: self.up_to(3000),
+            remembered: None,
+            sightings: Sightings::default(),
+            broken_since: None,
+            leaf: None,
+            frozen_until: self.now,
+        }
+    }
+
+    /// Time passes, and every replica looks and acts.
+    fn step(&mut self, careless: bool) {
+        // Mostly seconds, now and then a day on which nothing happens.
+        let passes = match self.roll(40) {
+            0 if careless => Duration::from_secs(self.roll(36 * 3600)),
+            _ => self.up_to(4000),
+        };
+        self.now += passes;
+        if careless {
+            self.mishap();
+        }
+        for place in 0..self.replicas.len() {
+            if self.replicas[place].frozen_until <= self.now {
+                self.act(place);
+            }
+        }
+        self.check();
+    }
+
+    fn mishap(&mut self) {
+        let latest = self.secret.0.len() - 1;
+        match self.roll(200) {
+            0 => {
+                self.secret.write(self.now, latest, Secret::Absent);
+            }
+            1 => {
+                self.secret.write(self.now, latest, Secret::Broken("ca.key: it is missing".to_owned()));
+            }
+            2 => {
+                let place = self.roll(3) as usize;
+                self.replicas[place] = self.replica();
+            }
+            3 => {
+                let place = self.roll(3) as usize;
+                self.replicas[place].frozen_until = self.now + Duration::from_secs(self.roll(30 * 24 * 3600));
+            }
+            4 => self.asked = true,
+            5 => {
+                // Somebody brings an old one back.
+                let before = self.roll(latest as u64 + 1) as usize;
+                if let Secret::Held(authority) = &self.secret.0[before].1 {
+                    let again = Secret::Held(authority.clone());
+                    self.secret.write(self.now, latest, again);
+                }
+            }
+            6 => {
+                let latest = self.bundle.0.len() - 1;
+                self.bundle.write(self.now, latest, Vec::new());
+            }
+            _ => {}
+        }
+    }
+
+    fn act(&mut self, place: usize) {
+        let Self { now, secret, bundle, replicas, asked, rotations, .. } = self;
+        let (truth, replica) = (*now, &mut replicas[place]);
+        let now = replica.clock.shows(truth);
+        let secret_seen = secret.version_at(truth - replica.secret_lag);
+        let bundle_seen = bundle.version_at(truth - replica.bundle_lag);
+        let since_start = truth.duration_since(super::now()).unwrap();
+        let published = replica.sightings.look(&bundle.0[bundle_seen].1, since_start);
+        let stored = replica.judge(&secret.0[secret_seen].1, truth);
+        let serving = replica.leaf.as_ref().map(|leaf| Serving { issuer: &leaf.issuer, life: leaf.life });
+        let scene = Scene {
+            now,
+            stored,
+            remembered: replica.remembered.as_ref(),
+            published: &published,
+            uneven: false,
+            serving,
+            asked: *asked,
+        };
+        let found = moves(&scene, TIMES);
+        let authority = replica.remembered.clone();
+        let held = || authority.clone().expect("an authority");
+        for found in found {
+            let mut write = |new: Authority| secret.write(truth, secret_seen, Secret::stored(&new));
+            match found.action {
+                Action::Create(trusted) => {
+                    write(Authority::create(trusted, now, TIMES.ca_life).unwrap());
+                }
+                Action::Restore => {
+                    write(held());
+                }
+                Action::Amend(ca) => {
+                    write(held().trusting(&ca, now));
+                }
+                Action::Stage => *asked &= !write(held().staged(now, TIMES.ca_life).unwrap()),
+                Action::Promote => *rotations += usize::from(write(held().promoted(now))),
+                Action::Settle => {
+                    write(held().settled());
+                }
+                Action::Publish(cas) => {
+                    bundle.write(truth, bundle_seen, cas);
+                }
+                Action::Serve => {
+                    let names: [SubjectName; 1] = ["curfew.curfew.svc".parse().unwrap()];
+                    replica.leaf = Some(held().active.sign(&names, now, TIMES.leaf_life).unwrap());
+                }
+                Action::Refuse => panic!("nothing here is foreign: {}", found.reason),
+            }
+        }
+    }
+
+    fn check(&self) {
+        for replica in self.replicas.iter().filter(|replica| replica.frozen_until <= self.now) {
+            let Some(leaf) = &replica.leaf else { continue };
+            for (lag, clock) in &self.servers {
+                let trusted = &self.bundle.0[self.bundle.version_at(self.now - *lag)].1;
+                // One that has read no bundle since the install, or a blank one, trusts nobody: nothing can be lost.
+                if trusted.is_empty() {
+                    continue;
+                }
+                let lives = [leaf.life, leaf.issuer.life()];
+                assert!(
+                    lives.iter().all(|life| life.contains(clock.shows(self.now))),
+                    "a leaf or its CA has ended, or not begun"
+                );
+                assert!(trusted.contains(&leaf.issuer), "an API server does not trust a leaf");
+            }
+        }
+    }
+
+    fn serving(&self) -> usize {
+        self.replicas.iter().filter(|replica| replica.leaf.is_some()).count()
+    }
+}
+
+#[test]
+fn no_api_server_ever_meets_a_leaf_it_does_not_trust() {
+    let mut rotations = 0;
+    for seed in 1..=12 {
+        let mut world = World::new(0x9E37_79B9_7F4A_7C15_u64.rotate_left(seed));
+        for _ in 0..1500 {
+            world.step(true);
+        }
+        rotations += world.rotations;
+    }
+    assert!(rotations > 50, "{rotations} rotations prove little");
+}
+
+#[test]
+fn whatever_happened_all_agree_a_quiet_while_later() {
+    for seed in 1..=6 {
+        let mut world = World::new(0xD1B5_4A32_D192_ED03_u64.rotate_left(seed));
+        for _ in 0..300 {
+            world.step(true);
+        }
+        let now = world.now;
+        world.replicas.iter_mut().for_each(|replica| replica.frozen_until = now);
+        for _ in 0..200 {
+            world.step(false);
+        }
+        let Secret::Held(authority) = world.secret.latest() else { panic!("no Secret") };
+        assert_eq!(world.serving(), 3);
+        let bundle = authority.bundle();
+        assert!(world.bundle.latest().len() == bundle.len());
+        assert!(world.bundle.latest().iter().all(|ca| bundle.contains(ca)));
+        let signed =
+            |replica: &Replica| replica.leaf.as_ref().unwrap().issuer == *authority.active.certificate();
+        assert!(world.replicas.iter().all(signed));
+    }
+}
+
+#[test]
+fn a_first_install_serves_within_half_a_minute() {
+    let mut world = World::new(7);
+    let start = world.now;
+    while world.serving() < 3 {
+        world.step(false);
+        assert!(world.now < start + Duration::from_secs(30));
+    }
+}
