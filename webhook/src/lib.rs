@@ -2,10 +2,12 @@
 //!
 //! [`plan`] decides, [`patch`] writes the decision as a JSON patch against the raw object, [`admission`] and
 //! [`inject`] carry both to and from the API server and files, [`serve`] is the server around the former, [`watch`]
-//! what it knows of the cluster. [`policy`] is the little of it that needs no server. [`rescue`] is for pods
-//! that hang already; [`check`] and [`explain`] say of a cluster, and of one object on it, what keeps them.
+//! what it knows of the cluster, [`authority`] its certificates where it makes them itself. [`policy`] is the little of
+//! it that needs no server. [`rescue`] is for pods that hang already; [`check`] and [`explain`] say of a cluster, and
+//! of one object on it, what keeps them.
 
 pub mod admission;
+pub mod authority;
 pub mod catalogue;
 pub mod check;
 pub mod cli;

@@ -7,6 +7,7 @@ mod admin;
 mod admit;
 mod announce;
 mod connection;
+mod expiry;
 mod limits;
 mod listener;
 mod metrics;
@@ -216,6 +217,7 @@ impl Webhook {
         let Reviews { identity, admit } = reviews;
         let identity = identity.load()?;
         let acceptor = identity.acceptor()?;
+        metrics.registry().register_collector(Box::new(expiry::NotAfter(identity.resolver())));
         let tcp = bind("--listen", config.listen).await?;
         let router = routes::router(admit, metrics.clone(), config.limits);
         let listener = Listener::new(tcp, router, config.limits);

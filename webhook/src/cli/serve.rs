@@ -7,8 +7,9 @@ pub use args::ServeArgs;
 
 use crate::{
     admission::{Engine, Webhook},
+    authority::Keeper,
     config,
-    serve::{Ended, Reviews, Server, Signals},
+    serve::{Ended, Identity, Reviews, Server, Signals},
     watch::{Completion, Namespaces, NamespacesFeed, Nodes, NodesFeed, Own},
 };
 use anyhow::Context;
@@ -42,7 +43,12 @@ fn serve(args: ServeArgs, behaviour: config::Config) -> anyhow::Result<ExitCode>
     }
     let own = args.own_pod.clone().zip(args.own_namespace.clone());
     let own = own.map(|(name, namespace)| Own { namespace, name });
+    let (place, times) = (args.place(), args.times()?);
     let (config, identity) = args.server()?;
+    let resolver = match &identity {
+        Some(Identity::Given(resolver)) => Some(resolver.clone()),
+        _ => None,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -70,6 +76,12 @@ fn serve(args: ServeArgs, behaviour: config::Config) -> anyhow::Result<ExitCode>
             watches_at_work.spawn(of_namespaces.run(readiness.gate("the list of namespaces")));
             watches_at_work.spawn(of_nodes.run(readiness.gate("the list of nodes")));
         }
+        if let (Some(client), Some(place), Some(resolver)) = (client.clone(), place, resolver) {
+            let metrics = server.metrics();
+            let keeper = Keeper::new(client, place, times, resolver, &mut metrics.registry());
+            let keeper = keeper.context("--service")?;
+            watches_at_work.spawn(keeper.run(readiness.gate("a certificate API servers trust")));
+        }
         if let Some(client) = client.filter(|_| watches) {
             let completion = Completion::new(client, own, by_design, &mut server.metrics().registry());
             // Reviews are answered whether pods can be listed or not.
@@ -89,8 +101,8 @@ fn serve(args: ServeArgs, behaviour: config::Config) -> anyhow::Result<ExitCode>
     })
 }
 
-/// Waits until a watch ends, which none of them should: without it pods would be planned by what was once true, or hang, and
-/// nobody would notice. The kubelet starts another process in place of this one.
+/// Waits until a watch ends, which none of them should: without it pods would be planned by what was once true, or hang, or the
+/// certificate would end, and nobody would notice. The kubelet starts another process in place of this one.
 async fn broken(watches: &mut JoinSet<()>) -> anyhow::Error {
     match watches.join_next().await {
         None => std::future::pending().await,

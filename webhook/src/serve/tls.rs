@@ -19,6 +19,8 @@ pub enum Identity {
     Files(Files),
     /// Made at start, for these names.
     SelfSigned(Vec<SubjectName>),
+    /// Whatever somebody puts in here.
+    Given(Resolver),
 }
 
 /// An [`Identity`] that was loaded.
@@ -44,6 +46,7 @@ impl Identity {
                 let resolver = Resolver::new(issued.key);
                 Ok(Loaded { resolver, reloader: None, ca_pem: Some(issued.ca_pem) })
             }
+            Self::Given(resolver) => Ok(Loaded { resolver, reloader: None, ca_pem: None }),
         }
     }
 }
@@ -51,6 +54,11 @@ impl Identity {
 // === impl Loaded ===
 
 impl Loaded {
+    /// What is served, for others to look at.
+    pub(super) fn resolver(&self) -> Resolver {
+        self.resolver.clone()
+    }
+
     pub(super) fn acceptor(&self) -> Result<TlsAcceptor, ServeError> {
         let mut config = ServerConfig::builder_with_provider(curfew_certs::provider())
             // 1.2 beside 1.3, because an apiserver built for FIPS may know no more.

@@ -1,11 +1,15 @@
 //! Flags of `curfew serve`.
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
+    authority::Place,
     duration::Duration,
     serve::{Config, Identity, Limits},
 };
 use clap::Args;
-use curfew_certs::{Files, SubjectName};
+use curfew_certs::{Files, Resolver, SubjectName, rotation::Times};
 use std::{net::SocketAddr, path::PathBuf};
 
 /// Flags of the server. Each can also be set by the environment variable it names.
@@ -41,6 +45,45 @@ pub struct ServeArgs {
     )]
     pub self_signed_san: Vec<SubjectName>,
 
+    /// Keep a CA of Curfew's own in this Secret of its own namespace, have the webhook configuration trust it, and renew
+    /// both in time
+    #[arg(
+        long,
+        env = "CURFEW_TLS_SECRET",
+        value_name = "NAME",
+        requires = "own_namespace",
+        conflicts_with_all = ["tls_cert", "tls_key", "self_signed", "offline"]
+    )]
+    pub tls_secret: Option<String>,
+
+    /// The Service API servers call the webhook by, for that certificate
+    #[arg(long, env = "CURFEW_SERVICE", value_name = "NAME", default_value = "curfew")]
+    pub service: String,
+
+    /// The MutatingWebhookConfiguration that has to trust that CA
+    #[arg(long, env = "CURFEW_WEBHOOK_CONFIGURATION", value_name = "NAME", default_value = "00-curfew")]
+    pub webhook_configuration: String,
+
+    /// How long a CA of Curfew's own is valid, another comes after two thirds of it: 1m to 87600h. The lives are for trials
+    #[arg(
+        long,
+        env = "CURFEW_CA_LIFE",
+        value_name = "DURATION",
+        default_value = "8760h",
+        hide_short_help = true
+    )]
+    pub ca_life: Duration,
+
+    /// How long a certificate it signs is valid: 30s up to the life of the CA
+    #[arg(
+        long,
+        env = "CURFEW_LEAF_LIFE",
+        value_name = "DURATION",
+        default_value = "168h",
+        hide_short_help = true
+    )]
+    pub leaf_life: Duration,
+
     /// Connections open at once on the port for reviews; more wait
     #[arg(
         long,
@@ -71,7 +114,7 @@ pub struct ServeArgs {
     #[arg(
         long,
         env = "CURFEW_NO_WEBHOOK",
-        conflicts_with_all = ["offline", "tls_cert", "tls_key", "self_signed"]
+        conflicts_with_all = ["offline", "tls_cert", "tls_key", "tls_secret", "self_signed"]
     )]
     pub no_webhook: bool,
 
@@ -112,6 +155,32 @@ pub enum LogFormat {
 // === impl ServeArgs ===
 
 impl ServeArgs {
+    /// Where a CA of Curfew's own is kept, if it is to have one.
+    pub(super) fn place(&self) -> Option<Place> {
+        Some(Place {
+            secret: self.tls_secret.clone()?,
+            namespace: self.own_namespace.clone()?,
+            service: self.service.clone(),
+            configuration: self.webhook_configuration.clone(),
+        })
+    }
+
+    /// How long what it signs is valid.
+    pub(super) fn times(&self) -> anyhow::Result<Times> {
+        let (ca, leaf) = (self.ca_life, self.leaf_life);
+        let (shortest, longest) = (Duration::from_secs(60), Duration::from_secs(10 * 365 * 24 * 3600));
+        anyhow::ensure!(
+            (shortest..=longest).contains(&ca),
+            "--ca-life {ca}: write 1m to 87600h, as in 8760h"
+        );
+        let shortest = Duration::from_secs(30);
+        anyhow::ensure!(
+            (shortest..=ca).contains(&leaf),
+            "--leaf-life {leaf}: write 30s up to the life of the CA, which is {ca} by --ca-life"
+        );
+        Ok(Times::with_lives(ca.as_std(), leaf.as_std()))
+    }
+
     /// The server's configuration, from all flags that concern it; without an identity it answers no reviews.
     pub(super) fn server(self) -> anyhow::Result<(Config, Option<Identity>)> {
         let ServeArgs {
@@ -121,6 +190,11 @@ impl ServeArgs {
             tls_key,
             self_signed,
             self_signed_san,
+            tls_secret,
+            service: _,
+            webhook_configuration: _,
+            ca_life: _,
+            leaf_life: _,
             max_connections,
             drain_delay,
             drain_timeout,
@@ -137,6 +211,7 @@ impl ServeArgs {
         let identity = match (tls_cert, tls_key, self_signed) {
             (Some(cert), Some(key), false) => Some(Identity::Files(Files { cert, key })),
             (None, None, true) => Some(Identity::SelfSigned(self_signed_san)),
+            (None, None, false) if tls_secret.is_some() => Some(Identity::Given(Resolver::default())),
             (None, None, false) if no_webhook => None,
             (Some(_), None, _) => {
                 anyhow::bail!("--tls-cert is given without --tls-key: give the FILE with its key")
@@ -149,8 +224,8 @@ impl ServeArgs {
             }
             (None, None, false) => {
                 anyhow::bail!(
-                    "no certificate: give --tls-cert FILE and --tls-key FILE, or --self-signed for a first try, or \
-                     --no-webhook to do without"
+                    "no certificate: give --tls-cert FILE and --tls-key FILE, or --tls-secret NAME to have Curfew make \
+                     its own, or --self-signed for a first try, or --no-webhook to do without"
                 )
             }
         };
@@ -165,74 +240,5 @@ impl ServeArgs {
             ..defaults
         };
         Ok((config, identity))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::Parser;
-    use std::time;
-
-    #[derive(Debug, Parser)]
-    struct Program {
-        #[command(flatten)]
-        args: ServeArgs,
-    }
-
-    fn parse(flags: &str) -> Result<ServeArgs, clap::Error> {
-        Program::try_parse_from(std::iter::once("serve").chain(flags.split_whitespace()))
-            .map(|program| program.args)
-    }
-
-    fn config_of(flags: &str) -> anyhow::Result<(Config, Option<Identity>)> {
-        parse(flags)?.server()
-    }
-
-    #[test]
-    fn defaults_are_the_servers_own() {
-        let (config, identity) = config_of("--self-signed").unwrap();
-        let Some(Identity::SelfSigned(names)) = identity else { panic!("{identity:?}") };
-        assert_eq!(names.iter().map(ToString::to_string).collect::<Vec<_>>(), ["localhost", "127.0.0.1"]);
-        assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
-    }
-
-    #[test]
-    fn without_a_webhook_no_certificate_is_needed() {
-        assert!(config_of("--no-webhook").unwrap().1.is_none());
-        for flags in ["--no-webhook --self-signed", "--no-webhook --offline", "--own-pod curfew-a"] {
-            assert!(config_of(flags).is_err(), "{flags}");
-        }
-    }
-
-    #[test]
-    fn flags_reach_the_server() {
-        let (config, identity) = config_of(
-            "--listen [::1]:0 --admin-listen 127.0.0.1:1 --tls-cert c --tls-key k --max-connections 7 \
-             --drain-delay 0 --drain-timeout 1m30s --announce a",
-        )
-        .unwrap();
-        assert!(matches!(identity, Some(Identity::Files(Files { cert, .. })) if cert.ends_with("c")));
-        assert_eq!((config.listen.to_string(), config.admin_listen.port()), ("[::1]:0".into(), 1));
-        assert_eq!(config.limits.connections, 7);
-        assert_eq!((config.drain_delay, config.drain_timeout.as_secs()), (time::Duration::ZERO, 90));
-        assert_eq!(config.announce, Some("a".into()));
-    }
-
-    #[test]
-    fn a_mistake_is_named_with_its_flag() {
-        for (flags, part) in [
-            ("", "give --tls-cert FILE and --tls-key FILE, or --self-signed"),
-            ("--tls-cert c", "without --tls-key"),
-            ("--tls-key k", "without --tls-cert"),
-            ("--self-signed --tls-cert c --tls-key k", "--self-signed"),
-            ("--self-signed --drain-delay 10", "--drain-delay"),
-            ("--self-signed --listen here", "--listen"),
-            ("--self-signed --max-connections 0", "--max-connections"),
-            ("--self-signed --self-signed-san a..b", "--self-signed-san"),
-        ] {
-            let error = config_of(flags).unwrap_err().to_string();
-            assert!(error.contains(part), "{flags}: {error}");
-        }
     }
 }
