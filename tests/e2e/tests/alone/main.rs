@@ -1,6 +1,7 @@
 //! Tests that need the cluster to themselves: they take Curfew away, or the whole machine up. `make e2e` runs them last,
 //! one after another.
 
+mod certificates;
 mod dapr;
 mod metrics;
 mod outage;
