@@ -141,6 +141,9 @@ impl Config {
         if reaper.image.is_empty() || reaper.image.contains(char::is_whitespace) {
             return Err(invalid(format!("reaper.image: `{}` is no image reference", reaper.image)));
         }
+        if let Some(name) = reaper.image_pull_secrets.iter().find(|name| !is_object_name(name)) {
+            return Err(invalid(format!("reaper.imagePullSecrets: `{name}` is no name of a Secret")));
+        }
         let (sidecars, workloads, broken) = rows.read();
         if !broken.is_empty() {
             let rows: Vec<_> = broken.iter().map(ToString::to_string).collect();
@@ -169,6 +172,13 @@ impl Config {
         let catalogue = RowsInForce { sidecars: &catalogue.sidecars, workloads: &catalogue.workloads };
         serde_saphyr::to_string(&InForce { settings, catalogue }).unwrap_or_default()
     }
+}
+
+/// Whether an object may be called so: the API server would refuse every pod that names another.
+fn is_object_name(name: &str) -> bool {
+    let of_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ['-', '.'].contains(&c);
+    let ends = |c: char| of_name(c) && c.is_ascii_alphanumeric();
+    name.len() <= 253 && name.chars().all(of_name) && name.starts_with(ends) && name.ends_with(ends)
 }
 
 // === impl Settings ===
@@ -233,6 +243,10 @@ mod tests {
         assert!(refused("defaults: {readyTimeout: 25h}").contains("readyTimeout"));
         assert!(refused("reaper: {resources: {limits: {memory: lots}}}").contains("lots"));
         assert!(refused("reaper: {resources: {request: {cpu: 1m}}}").contains("request"));
+        for name in ["''", "Mirror", "-a", "a.", "a b"] {
+            let refused = refused(&format!("reaper: {{imagePullSecrets: [mirror, {name}]}}"));
+            assert!(refused.contains("reaper.imagePullSecrets"), "{refused}");
+        }
         for (text, place) in [
             ("nodes: {oldestKubelet: new}", "nodes.oldestKubelet: `new`"),
             ("nodes: {selector: 'a=b=c'}", "nodes.selector: `a=b=c`"),

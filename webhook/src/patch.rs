@@ -43,7 +43,8 @@ struct Variable<'a> {
 /// `pod` is what is patched, which has to have the containers of the pod that was planned for.
 pub fn of(pod: &Pod<'_>, plan: &Plan) -> Patch {
     let mut editor = Editor::default();
-    let Edits { annotations, remove_annotations, env, wraps, install, reaper, native } = &plan.edits;
+    let Edits { annotations, remove_annotations, env, wraps, install, reaper, native, pull_secrets } =
+        &plan.edits;
 
     let Metadata { is_there, labels, annotations: present, .. } = &pod.metadata;
     if !is_there {
@@ -69,6 +70,8 @@ pub fn of(pod: &Pod<'_>, plan: &Plan) -> Patch {
         editor.remove_entry("annotations", present, key);
     }
     add_volumes(&mut editor, pod, install.as_ref(), reaper.as_ref());
+    let present: Vec<_> = pod.spec.image_pull_secrets.iter().map(|secret| &*secret.name).collect();
+    editor.append_missing("/spec/imagePullSecrets", &present, pull_secrets, |secret| &secret.name);
     if let Some(Install { init_container, .. }) = install {
         let names: Vec<_> = pod.spec.init_containers.iter().map(|container| &*container.name).collect();
         editor.append_missing("/spec/initContainers", &names, init_container, |container| container.name);

@@ -34,7 +34,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use added::{
-    AddedContainer, AddedMount, AddedVariable, AddedVolume, DownwardApi, EmptyDir, Image, SecurityContext,
+    AddedContainer, AddedMount, AddedPullSecret, AddedVariable, AddedVolume, DownwardApi, EmptyDir, Image,
+    SecurityContext,
 };
 pub use deliver::{BIN_DIR, BIN_VOLUME, INSTALLER, Install, REAPER, RUN_DIR, RUN_VOLUME, TOKEN_VOLUME};
 pub use finish::ExitCodes;
@@ -150,6 +151,9 @@ pub struct Edits {
     /// Sidecars to make native; carried out last, so places in the rest are those of the pod as it came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub native: Option<Native>,
+    /// Secrets to pull with what is added.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pull_secrets: Vec<AddedPullSecret>,
 }
 
 /// Decides what is to be done to a pod.
@@ -177,7 +181,7 @@ pub fn plan(pod: &Pod<'_>, context: Context<'_>) -> Verdict {
 
 /// The plan that follows from what was chosen.
 fn of_choice(case: Case<'_>, choice: strategy::Choice) -> Plan {
-    let Case { pod, survey, wishes, no_reaper, .. } = case;
+    let Case { pod, survey, wishes, context, no_reaper } = case;
     let mut warnings = wishes.warnings.clone();
     warnings.extend(survey.warnings.iter().cloned());
     // Told when the pod is made: its status may not fit.
@@ -187,6 +191,10 @@ fn of_choice(case: Case<'_>, choice: strategy::Choice) -> Plan {
     if pod.metadata.annotations.contains_key(DONE_ANNOTATION) {
         // Written for another pod, or by somebody else: only the watch may say that this pod is done.
         edits.remove_annotations.push(DONE_ANNOTATION);
+    }
+    if edits.bring_an_image() {
+        let names = &context.settings.reaper.image_pull_secrets;
+        edits.pull_secrets = names.iter().map(|name| AddedPullSecret { name: name.clone() }).collect();
     }
     warnings.truncate(WARNINGS);
     Plan {
@@ -213,6 +221,16 @@ fn clipped(text: String) -> String {
     match text.char_indices().nth(CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
+    }
+}
+
+// === impl Edits ===
+
+impl Edits {
+    /// Whether something is added whose image has to be pulled.
+    fn bring_an_image(&self) -> bool {
+        let gated = self.native.as_ref().is_some_and(|native| native.gate.is_some());
+        gated || self.install.is_some() || self.reaper.is_some()
     }
 }
 

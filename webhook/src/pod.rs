@@ -18,6 +18,6 @@ pub use quantity::Quantity;
 pub use restart::{RestartRule, RestartRuleExitCodes};
 pub use text::Text;
 pub use view::{
-    Container, ContainerPort, EnvVar, Metadata, Os, OwnerReference, Pod, PodSecurityContext, PodSpec, Volume,
-    VolumeMount,
+    Container, ContainerPort, EnvVar, Metadata, Os, OwnerReference, Pod, PodSecurityContext, PodSpec,
+    PullSecret, Volume, VolumeMount,
 };

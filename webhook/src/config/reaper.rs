@@ -14,6 +14,9 @@ pub struct Reaper {
     pub image: String,
     /// `Always`, `IfNotPresent` or `Never`.
     pub image_pull_policy: PullPolicy,
+    /// Secrets that are added to pods that get the image, by name; each of their namespaces has to have them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub image_pull_secrets: Vec<String>,
     /// How the binary comes into the pod.
     pub delivery: Delivery,
     /// Resources of all that is added; where absent, those of the largest main, and next to none for the reaper.
@@ -63,6 +66,7 @@ impl Default for Reaper {
         Self {
             image: concat!("ghcr.io/curfew-dev/curfew-reaper:", env!("CARGO_PKG_VERSION")).to_owned(),
             image_pull_policy: PullPolicy::default(),
+            image_pull_secrets: Vec::new(),
             delivery: Delivery::default(),
             resources: None,
         }

@@ -87,6 +87,13 @@ pub struct AddedMount {
     pub read_only: bool,
 }
 
+/// A Secret images are pulled with.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AddedPullSecret {
+    /// Its name.
+    pub name: String,
+}
+
 /// A container.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

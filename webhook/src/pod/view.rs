@@ -82,6 +82,9 @@ pub struct PodSpec<'a> {
     /// Volumes.
     #[serde(borrow, deserialize_with = "nullable")]
     pub volumes: Vec<Volume<'a>>,
+    /// Secrets its images are pulled with.
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub image_pull_secrets: Vec<PullSecret<'a>>,
     /// Requests and limits of all containers together (Kubernetes ≥ 1.32), raw.
     pub resources: Option<&'a RawValue>,
 }
@@ -99,6 +102,15 @@ pub struct Volume<'a> {
     /// What it shows of the pod, raw.
     #[serde(rename = "downwardAPI")]
     pub downward_api: Option<&'a RawValue>,
+}
+
+/// One of `spec.imagePullSecrets`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PullSecret<'a> {
+    /// Its name.
+    #[serde(borrow)]
+    pub name: Text<'a>,
 }
 
 /// `spec.os`.

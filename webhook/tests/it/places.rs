@@ -21,6 +21,9 @@ pub(crate) fn places(plan: &Plan, pod: &Value) -> Vec<String> {
     if plan.edits.install.is_some() {
         places.extend(["/spec/volumes".to_owned(), "/spec/initContainers".to_owned()]);
     }
+    if !plan.edits.pull_secrets.is_empty() {
+        places.push("/spec/imagePullSecrets".to_owned());
+    }
     for wrap in &plan.edits.wraps {
         for field in ["command", "volumeMounts", "startupProbe"] {
             places.push(format!("/spec/containers/{}/{field}", wrap.index));
@@ -45,11 +48,12 @@ pub(crate) fn places(plan: &Plan, pod: &Value) -> Vec<String> {
 /// Lists a plan adds to.
 pub(crate) fn grown_lists(plan: &Plan) -> Vec<String> {
     if plan.edits.native.is_some() {
-        return vec!["/spec/volumes".to_owned()];
+        return ["/spec/volumes", "/spec/imagePullSecrets"].map(str::to_owned).into();
     }
     let wraps = plan.edits.wraps.iter().map(|wrap| format!("/spec/containers/{}/volumeMounts", wrap.index));
     let env = plan.edits.env.iter().map(|variable| format!("/spec/containers/{}/env", variable.index));
-    ["/spec/volumes", "/spec/initContainers"].map(str::to_owned).into_iter().chain(wraps).chain(env).collect()
+    let lists = ["/spec/volumes", "/spec/initContainers", "/spec/imagePullSecrets"];
+    lists.map(str::to_owned).into_iter().chain(wraps).chain(env).collect()
 }
 
 /// An environment variable the plan sets, or the installer of an earlier version.
