@@ -79,7 +79,8 @@ impl std::fmt::Debug for Namespaces {
 // === impl Feed ===
 
 impl Feed {
-    /// Follows the namespaces for as long as it is polled; `gate` opens with the first whole list.
+    /// Follows the namespaces for as long as it is polled; `gate` opens with the first whole list, or once it is clear
+    /// that there will be none: each is asked for then as it is needed.
     pub async fn run(self, gate: Gate) {
         let Self { namespaces, mut events } = self;
         let mut gate = Some(gate);
@@ -92,10 +93,15 @@ impl Feed {
                     }
                 }
                 Ok(_) => {}
-                Err(error) => tracing::warn!(
-                    %error,
-                    "Cannot follow namespaces, trying again; this service account needs `list` and `watch` on them"
-                ),
+                Err(error) => {
+                    tracing::warn!(
+                        %error,
+                        "Cannot follow namespaces, trying again; this service account needs `list` and `watch` on them"
+                    );
+                    if super::is_forbidden(&error) {
+                        drop(gate.take());
+                    }
+                }
             }
         }
     }
@@ -168,6 +174,26 @@ mod tests {
         assert_eq!(known.unread, None);
         assert_eq!(Vec::from_iter(known.annotations), [("curfew.dev/ready-timeout".into(), "5s".into())]);
         feed.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_they_may_not_be_listed_it_is_ready_and_asks_for_each() {
+        let (namespaces, feed, server) = mocked();
+        let readiness = Readiness::default();
+        let feed = tokio::spawn(feed.run(readiness.gate("the list of namespaces")));
+        let forbidden = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "reason": "Forbidden", "message": "namespaces is forbidden", "code": 403});
+        let server = answer(server, [("/api/v1/namespaces?", StatusCode::FORBIDDEN, forbidden)]).await;
+        while readiness.state() != Ready::Yes {
+            tokio::task::yield_now().await;
+        }
+        feed.abort();
+        let found = namespace("mine", &json!({"curfew.dev/strategy": "await"}));
+        let (known, _server) = tokio::join!(
+            namespaces.get("mine"),
+            answer(server, [("/api/v1/namespaces/mine", StatusCode::OK, found)])
+        );
+        assert_eq!(known.annotations.get("curfew.dev/strategy").map(String::as_str), Some("await"));
     }
 
     #[tokio::test]

@@ -144,7 +144,7 @@ impl Feed {
                         %error,
                         "Cannot follow nodes, trying again; this service account needs `list` and `watch` on them"
                     );
-                    if is_forbidden(&error) && !self.guessed {
+                    if super::is_forbidden(&error) && !self.guessed {
                         self.guess().await;
                         drop(gate.take());
                     }
@@ -206,17 +206,6 @@ fn note(versions: &mut Versions, node: Node) -> bool {
     match node.windows {
         true => versions.remove(&node.name()).is_some(),
         false => versions.insert(node.name(), node.kubelet) != Some(node.kubelet),
-    }
-}
-
-fn is_forbidden(error: &watcher::Error) -> bool {
-    use watcher::Error;
-    match error {
-        Error::InitialListFailed(error) | Error::WatchStartFailed(error) | Error::WatchFailed(error) => {
-            matches!(error, kube::Error::Api(status) if status.is_forbidden())
-        }
-        Error::WatchError(status) => status.is_forbidden(),
-        Error::NoResourceVersion => false,
     }
 }
 
