@@ -11,7 +11,7 @@ REAPER_ARM := $(TARGET_DIR)/$(MUSL_ARM)/reaper/curfew-reaper
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER := rust-lld
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint deny bench bench-cluster bench-watch plots reaper images tools cluster cluster-down e2e e2e-images e2e-older fuzz
+.PHONY: help demo test test-chart lint deny bench bench-cluster bench-watch plots reaper images manifests tools cluster cluster-down e2e e2e-images e2e-older fuzz
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,7 @@ demo: ## Show it: meshed pods hang, go through the webhook, and end (REAL=1: rea
 
 test: lint tools reaper ## Run every test: the demo and, as root on Linux, a real Kubernetes among them
 	$(CARGO) test --locked --workspace
+	$(MAKE) test-chart
 	CURFEW_REAPER=$(REAPER) $(CARGO) test --locked -p curfew-reaper
 	CURFEW_REAPER=$(REAPER_ARM) CURFEW_REAPER_RUNNER=qemu-aarch64-static $(CARGO) test --locked -p curfew-reaper
 	$(MAKE) demo
@@ -33,9 +34,13 @@ test: lint tools reaper ## Run every test: the demo and, as root on Linux, a rea
 	  $(MAKE) cluster-down && [ "$$status" = 0 ] && $(MAKE) e2e-older; \
 	else echo "SKIPPED: the end-to-end tests on a real Kubernetes, which need root on Linux"; [ -z "$(E2E_REQUIRED)" ]; fi
 
+test-chart: ## Render the chart and the kustomize overlays in every way, and check what comes out
+	sh tests/chart/tool.sh helm >/dev/null && sh tests/chart/tool.sh kustomize >/dev/null
+	$(CARGO) test --locked -p curfew-chart --features tools
+
 lint: ## Check format and lints
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets --features curfew-e2e/cluster -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets --features curfew-e2e/cluster,curfew-chart/tools -- -D warnings
 
 deny: ## Check licences, duplicates and advisories of the dependencies (needs cargo-deny)
 	$(CARGO) deny --locked check
@@ -52,6 +57,9 @@ reaper: ## Build the static in-pod program for amd64 and arm64
 
 images: ## Build the container images as OCI archives
 	sh manifests/images/build.sh $(TARGET_DIR)
+
+manifests: ## Render manifests/kustomize/base from the chart
+	helm=$$(sh tests/chart/tool.sh helm) && sh manifests/kustomize/render.sh "$$helm" manifests/kustomize/base
 
 cluster: ## Bring up a real one-node Kubernetes (root on Linux; 8 min cold, seconds warm)
 	tests/cluster/up.sh

@@ -20,7 +20,7 @@ RUN=/run/${CURFEW_CLUSTER:-curfew}-cluster
 die() { echo "e2e: $*" >&2; exit 1; }
 step() { echo "e2e: $*"; }
 
-for program in cargo rustup python3 gcc openssl; do
+for program in cargo rustup python3 gcc openssl go; do
   command -v "$program" >/dev/null || die "there is no $program; install it and try again"
 done
 python3 -m pip --version >/dev/null 2>&1 || die "python3 has no pip; install it (Debian's package: python3-pip)"
@@ -66,7 +66,9 @@ if [ -n "$OWN" ]; then
   build_images
   "$ROOT/tests/cluster/load-image.sh" "$IMAGES"/*.tar
 fi
-step "building the tests"
+step "building Helm and the tests"
+sh "$ROOT/tests/chart/tool.sh" helm >/dev/null
+sh "$ROOT/tests/chart/tool.sh" crds >/dev/null
 cd "$ROOT"
 # Before they go where only the cluster is; `curfew` is what a user runs, and some tests do.
 cargo build --locked --quiet -p curfew
@@ -82,7 +84,7 @@ if [ "${E2E_SUITE:-}" != older ]; then
   [ -n "$OWN" ] || export DNS_IP=
   sh "$ROOT/tests/real/deploy.sh" >/dev/null
 fi
-sh "$ROOT/manifests/install/deploy.sh" >/dev/null
+on_cluster sh "$ROOT/tests/e2e/install.sh" >/dev/null
 # The same tag may stand for another image by now.
 restart() {
   "$KUBECTL" -n "$1" rollout restart "deployment/$2" >/dev/null

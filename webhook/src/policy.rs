@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn it_is_asked_about_the_pods_the_webhook_is_asked_about() {
-        let webhook = include_str!("../../manifests/install/webhook.yaml");
+        let webhook = include_str!("../../manifests/kustomize/base/webhook.yaml");
         let webhook: Value = serde_saphyr::from_str(webhook).expect("YAML");
         let documents = documents(&Config::builtin().expect("built-in"));
         let (policy, bindings) = (&documents[0]["spec"], &documents[1..]);

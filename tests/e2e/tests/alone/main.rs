@@ -2,6 +2,7 @@
 //! one after another.
 
 mod certificates;
+mod chart;
 mod dapr;
 mod metrics;
 mod outage;

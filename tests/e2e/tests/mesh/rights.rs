@@ -1,5 +1,5 @@
 //! What Curfew's own service account may change of a pod, though it may patch `pods/status`: that it is done, and nothing
-//! else. `manifests/install/policy.yaml` sees to it.
+//! else. `manifests/kustomize/base/admissionpolicy.yaml` sees to it.
 
 use anyhow::{Context, Result, ensure};
 use curfew_e2e::{Setup, image};
