@@ -11,7 +11,7 @@ REAPER_ARM := $(TARGET_DIR)/$(MUSL_ARM)/reaper/curfew-reaper
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER := rust-lld
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-chart lint deny bench bench-cluster bench-watch plots reaper images manifests tools cluster cluster-down e2e e2e-images e2e-older fuzz
+.PHONY: help demo test test-chart lint deny bench bench-cluster bench-watch plots reaper images manifests tools cluster playground cluster-down e2e e2e-images e2e-older fuzz
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ manifests: ## Render manifests/kustomize/base from the chart
 
 cluster: ## Bring up a real one-node Kubernetes (root on Linux; 8 min cold, seconds warm)
 	tests/cluster/up.sh
+
+playground: ## Put on it what the README's quick start is typed on: a test mesh, a double of k6-operator, images, helm
+	tests/e2e/playground.sh
 
 e2e: ## Run the end-to-end tests on that cluster, or on the one KUBECONFIG names
 	tests/e2e/run.sh $(FILTER)
