@@ -32,7 +32,7 @@ for image in curfew curfew-reaper curfew-noop test-operator test-k6 test-curl te
   tests/cluster/load-image.sh "$IMAGES/$image.tar"
 done
 
-helm=$(sh tests/chart/helm.sh)
+helm=$(sh tests/chart/tool.sh helm)
 
 # command_of_cluster NAME PROGRAM: a program on the cluster's network, as its kubectl is.
 command_of_cluster() {
