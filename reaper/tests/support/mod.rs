@@ -269,6 +269,7 @@ impl Running {
 }
 
 impl Drop for Running {
+    #[allow(clippy::print_stderr, reason = "shown with the failed test's output")]
     fn drop(&mut self) {
         if thread::panicking() {
             eprintln!("what was running:\n{}", process::tree(self.child.id()));

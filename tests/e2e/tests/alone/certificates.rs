@@ -169,7 +169,8 @@ async fn the_manifest_applied_again_leaves_the_bundle_as_it_is() -> Result<()> {
             under_admissions(space, async {
                 let authority = Authority::at_rest(space).await?;
                 let before = authority.bundles().await?;
-                let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/kustomize/base/webhook.yaml");
+                let manifest =
+                    concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/kustomize/base/webhook.yaml");
                 for flags in [&[][..], &["--server-side", "--force-conflicts"]] {
                     let kubectl = std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
                     let output = Command::new(&kubectl).args(["apply", "-f", manifest]).args(flags).output();
