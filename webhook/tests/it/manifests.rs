@@ -19,7 +19,7 @@ fn folder(name: &str) -> Vec<(PathBuf, Vec<Value>)> {
 
 #[test]
 fn every_document_is_an_object_of_kubernetes() {
-    for name in ["examples", "install", "policies"] {
+    for name in ["examples", "policies"] {
         let files = folder(name);
         assert!(!files.is_empty(), "{name}");
         for (path, documents) in files {
