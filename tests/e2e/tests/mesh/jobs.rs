@@ -172,12 +172,15 @@ async fn a_pod_deleted_while_it_waits_goes_as_fast_as_an_unmeshed_one(strategy: 
                 job["spec"]["template"]["metadata"] = json!({"annotations": inject});
             });
             space.apply(plain).await?;
-            space.apply(job("waiting", "true")).await?;
+            let waiting = with(job("waiting", "true"), |job| {
+                pod_of(job)["terminationGracePeriodSeconds"] = json!(120);
+            });
+            space.apply(waiting).await?;
             let plain = space.time_to_go("plain").await?;
             let waiting = space.time_to_go("waiting").await?;
             // The kubelet looks once a second, and the proxy has a container of its own to end, a native one after all
-            // others; how long each takes is the machine's. One that ignored the signal would take its grace, 30 s.
-            let most = 3 * plain + Duration::from_secs(5);
+            // others; how long each takes is the machine's. One that ignored the signal would take its grace, 120 s.
+            let most = 3 * plain + Duration::from_secs(30);
             ensure!(waiting < most, "the waiting pod took {waiting:?}, the unmeshed one {plain:?}");
             Ok(())
         })
