@@ -97,12 +97,12 @@ fn note(pod: &Hanging) -> String {
 }
 
 /// A Job with pods that restart their containers is given up once these restarts reach its `backoffLimit`, the first one
-/// with 0. Those of its other pods count as well.
+/// with 0, unless its controller sees the pod Succeeded before it sees the restart. Those of its other pods count as well.
 fn what_a_restart_does(pod: &Hanging) -> String {
     let restarts = pod.restarts.saturating_add(pod.swaps());
     match pod.backoff_limit {
-        None => "with a backoffLimit of 0 or 1 the Job fails".to_owned(),
-        Some(limit) if restarts >= limit => format!("the Job's backoffLimit is {limit}, so it fails"),
+        None => "with a backoffLimit of 0 or 1 the Job may fail".to_owned(),
+        Some(limit) if restarts >= limit => format!("the Job's backoffLimit is {limit}, so it may fail"),
         Some(limit) => format!("the Job's backoffLimit of {limit} takes it"),
     }
 }

@@ -110,7 +110,11 @@ impl Space {
         }
     }
 
-    async fn job_ends(&self, name: &str) -> Result<String> {
+    /// Waits until a Job has ended, and tells how: `Complete` or `Failed`.
+    ///
+    /// # Errors
+    /// It did not.
+    pub async fn job_ends(&self, name: &str) -> Result<String> {
         self.until(&format!("Job {name} ends"), PATIENCE, async || {
             // One that somebody else makes may not be there yet.
             let status = self.api::<Job>().get_opt(name).await?.and_then(|job| job.status);

@@ -176,17 +176,21 @@ async fn under_on_failure_a_swapped_image_is_a_restart_which_is_said_before() ->
 }
 
 #[tokio::test]
-async fn a_job_that_takes_no_restart_fails_by_a_swapped_image_which_is_said_before() -> Result<()> {
+async fn that_a_job_takes_no_restart_is_said_before_an_image_is_swapped() -> Result<()> {
     Setup::new("rescue no restart")
         .mesh(Shape::Linkerd)
         .run(async |space| {
             space.apply(patient(0)).await?;
             hanging(space, "work").await?;
             let said = rescue(space, &[])?.out;
-            ensure!(said.contains("counts as a restart: the Job's backoffLimit is 0, so it fails"), "{said}");
+            ensure!(
+                said.contains("counts as a restart: the Job's backoffLimit is 0, so it may fail"),
+                "{said}"
+            );
             let answer = rescue(space, &["--yes"])?;
             ensure!(answer.code == Some(0), "{}", answer.out);
-            space.job_fails("work").await
+            // It fails if its controller sees the restart before it sees the pod's end.
+            space.job_ends("work").await.map(drop)
         })
         .await
 }

@@ -44,7 +44,7 @@ fn the_table_says_what_would_be_done_and_why() {
     let expected = "\
 NAMESPACE   POD        HANGS-SINCE   SIDECARS   HOW                    NOTE
 ns          report-x   90s           proxy      endpoint, else image
-ns          report-x   90s           proxy      image                  proxy: no shutdown endpoint known; a swapped image counts as a restart: with a backoffLimit of 0 or 1 the Job fails
+ns          report-x   90s           proxy      image                  proxy: no shutdown endpoint known; a swapped image counts as a restart: with a backoffLimit of 0 or 1 the Job may fail
 ns          report-x   90s           proxy      endpoint               proxy: http://127.0.0.1:1/quit only, for its command /x is not in the no-op image
 ns          report-x   90s           proxy      none                   proxy: its command /x is not in the no-op image; delete the pod, or its Job
 ns          report-x   90s           proxy      signal                 proxy: never told that the mains are done
@@ -56,10 +56,10 @@ ns          report-x   90s           proxy      left                   Argo does
 #[test]
 fn what_a_restart_does_depends_on_the_jobs_limit_and_the_restarts_so_far() {
     for (limit, restarts, said) in [
-        (0, 0, "the Job's backoffLimit is 0, so it fails"),
-        (1, 0, "the Job's backoffLimit is 1, so it fails"),
+        (0, 0, "the Job's backoffLimit is 0, so it may fail"),
+        (1, 0, "the Job's backoffLimit is 1, so it may fail"),
         (2, 0, "the Job's backoffLimit of 2 takes it"),
-        (2, 1, "the Job's backoffLimit is 2, so it fails"),
+        (2, 1, "the Job's backoffLimit is 2, so it may fail"),
         (6, 4, "the Job's backoffLimit of 6 takes it"),
     ] {
         let pod = Hanging {
