@@ -49,7 +49,7 @@ if [ "$name" = crds ]; then
 fi
 
 if [ ! -x "$folder/$name" ]; then
-  command -v go >/dev/null || die "there is no go; install Go 1.24 or newer (go.dev/dl)"
+  command -v go >/dev/null || die "there is no go; install Go 1.26 or newer (go.dev/dl)"
   echo "building $name $version" >&2
   mkdir -p "$folder"
   # Beside it until it is whole: a killed build leaves nothing that is taken for one.

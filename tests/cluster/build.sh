@@ -39,7 +39,7 @@ build_all() {
   kubernetes=$(missing "$KUBE_BIN" $KUBERNETES_PROGRAMS) containerd=$(missing "$CTRD_BIN" $CONTAINERD_PROGRAMS)
   need_free "$CACHE" "$WARM_GB" "a running cluster"
   if [ -n "$kubernetes$containerd" ]; then
-    have go || die "building Kubernetes needs Go 1.24 or newer; install it (go.dev/dl) and put it in PATH"
+    have go || die "building Kubernetes needs Go 1.26 or newer; install it (go.dev/dl) and put it in PATH"
     # The cache belongs to every cluster of this user; two builders would only get in each other's way.
     exec 8>"$CACHE/build.lock"
     flock -n 8 || { say "another build is at work in $CACHE, waiting for it" && flock 8; }

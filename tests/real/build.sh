@@ -19,7 +19,7 @@ built() {
   folder=$1 package=$2 program=$3
   shift 3
   [ ! -x "$program" ] || return 0
-  command -v go >/dev/null || die "there is no go; install Go 1.24 or newer (go.dev/dl)"
+  command -v go >/dev/null || die "there is no go; install Go 1.26 or newer (go.dev/dl)"
   echo "building ${program##*/}" >&2
   mkdir -p "${program%/*}"
   # Other work goes first, and the build ends with this script.
