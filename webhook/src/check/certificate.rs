@@ -93,15 +93,15 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
 fn authority(secret: &str, text: &str, bundle: &[Read<'_>]) -> Vec<Finding> {
     let pems = blocks(text.as_bytes());
     let held: Vec<_> = pems.iter().filter_map(read).collect();
-    if held.is_empty() {
+    // The first is the one that signs (`ca.crt`): the others are its successor, and those before it.
+    let Some(active) = held.first() else {
         let text = format!("Secret {secret} holds no CA that can be read");
         return vec![
             Finding::fail(SUBJECT, text)
                 .mend("replicas heal it unless it is another's: see their log, or delete it"),
         ];
-    }
-    let trusted =
-        held.iter().any(|own| bundle.iter().any(|ca| ca.certificate.as_raw() == own.certificate.as_raw()));
+    };
+    let trusted = bundle.iter().any(|ca| ca.certificate.as_raw() == active.certificate.as_raw());
     vec![match trusted {
         true => Finding::ok(SUBJECT, format!("the API server trusts the CA in Secret {secret}")),
         false => Finding::fail(

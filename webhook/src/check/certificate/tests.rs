@@ -93,6 +93,9 @@ fn a_ca_of_its_own_must_be_in_the_bundle() {
         found[1].severity == Severity::Fail && found[1].finding.contains("not in the caBundle"),
         "{found:?}"
     );
+    // That one before it is trusted helps nobody: it signs nothing any more.
+    let found = said(true, &other.pem(), Ok(Some(ca.pem() + &other.pem())));
+    assert_eq!(found[1].severity, Severity::Fail, "{found:?}");
     assert_eq!(said(true, &ca.pem(), Ok(None))[1].severity, Severity::Warn);
     assert_eq!(said(true, &ca.pem(), Ok(Some(String::new())))[1].severity, Severity::Fail);
 }
