@@ -50,7 +50,7 @@ const PREVIOUS: &str = "previous.crt";
 const SETTLED: &str = "settled";
 
 /// Every one of them is in each webhook's `caBundle`; nobody needs more.
-const KEPT: usize = 3;
+pub(crate) const KEPT: usize = 3;
 
 // === impl Authority ===
 

@@ -14,7 +14,7 @@ pub use sightings::{Published, Sightings};
 pub use times::Times;
 
 use crate::{
-    authority::Authority,
+    authority::{Authority, KEPT},
     ca::{Ca, CaCertificate, Life},
 };
 use std::time::{Duration, SystemTime};
@@ -147,13 +147,24 @@ fn repair(scene: &Scene<'_>, times: Times) -> Option<Move> {
     })
 }
 
-/// A Secret from a backup does not know of the CA that has signed since.
+/// A Secret from a backup, or from before cert-manager's time, does not know of the CA that has signed since.
 fn amendment(scene: &Scene<'_>, authority: &Authority) -> Option<Move> {
-    let issuer = scene.serving.map(|serving| serving.issuer).filter(|ca| ca.life().contains(scene.now))?;
-    let is_forgotten = scene.published(issuer).is_some() && !authority.bundle().contains(issuer);
-    is_forgotten.then(|| {
-        Move::new(Action::Amend(issuer.clone()), "the Secret was replaced by one that lacks the CA in use")
-    })
+    let known = authority.bundle();
+    let is_forgotten = |ca: &CaCertificate| ca.life().contains(scene.now) && !known.contains(ca);
+    let forgotten = match scene.serving {
+        Some(serving) => Some(serving.issuer).filter(|&ca| scene.published(ca).is_some() && is_forgotten(ca)),
+        // Whoever starts does not know by which of those it finds others serve. Where there is no room for all, one
+        // would push the other out for ever.
+        None if authority.previous.len() < KEPT => {
+            let found = scene.published.iter().filter(|published| published.found);
+            found.map(|published| &published.ca).find(|&ca| is_forgotten(ca))
+        }
+        None => None,
+    }?;
+    Some(Move::new(
+        Action::Amend(forgotten.clone()),
+        "the Secret was replaced by one that lacks the CA in use",
+    ))
 }
 
 fn successor(scene: &Scene<'_>, authority: &Authority) -> Option<Move> {

@@ -130,6 +130,36 @@ fn a_secret_from_a_backup_is_told_of_the_ca_in_use_before_anything_is_published(
 }
 
 #[test]
+fn who_starts_with_a_secret_older_than_the_bundle_keeps_those_in_use_trusted() {
+    let (mine, others) = (authority(), authority());
+    let found = |bundle: Vec<CaCertificate>, seen: u32| -> Vec<_> {
+        bundle.into_iter().map(|ca| Published { ca, seen: SECOND * seen, found: true }).collect()
+    };
+    let bundle = found(others.bundle(), 0);
+    let [Move { action: Action::Amend(ca), .. }] =
+        &moves(&scene(Stored::Held(&mine), &bundle, now()), Times::default())[..]
+    else {
+        panic!()
+    };
+    let amended = mine.trusting(ca, now());
+    assert_eq!(names(&scene(Stored::Held(&amended), &bundle, now())), ["publish"]);
+    let [early, both] = [29, 30].map(|seen| published(amended.bundle(), SECOND * seen));
+    assert_eq!(names(&scene(Stored::Held(&amended), &early, now())), [""; 0]);
+    assert_eq!(names(&scene(Stored::Held(&amended), &both, now())), ["settle", "serve"]);
+    // Replicas of theirs are still there when this one serves: their CA stays.
+    let leaf = amended.active.sign(&["localhost".parse().unwrap()], now(), DAY * 7).unwrap();
+    let serving = Some(Serving { issuer: &leaf.issuer, life: leaf.life });
+    let settled = amended.settled();
+    assert_eq!(names(&Scene { serving, ..scene(Stored::Held(&settled), &both, now()) }), [""; 0]);
+    // As many as there is room for, and no more: the next would push one of these out.
+    let many = (0..4)
+        .map(|_| authority())
+        .fold(mine.clone(), |mine, other| mine.trusting(other.active.certificate(), now()));
+    let bundle = found([others.bundle(), many.bundle()].concat(), 30);
+    assert_eq!(names(&scene(Stored::Held(&many), &bundle, now())), ["settle", "serve"]);
+}
+
+#[test]
 fn a_leaf_is_renewed_after_two_thirds_of_its_life_although_the_bundle_is_blank() {
     let authority = authority();
     let leaf = authority.active.sign(&["localhost".parse().unwrap()], now(), DAY * 6).unwrap();
