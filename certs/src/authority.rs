@@ -50,7 +50,7 @@ const PREVIOUS: &str = "previous.crt";
 const SETTLED: &str = "settled";
 
 /// Every one of them is in each webhook's `caBundle`; nobody needs more.
-pub(crate) const KEPT: usize = 3;
+const KEPT: usize = 3;
 
 // === impl Authority ===
 
@@ -89,11 +89,12 @@ impl Authority {
     }
 
     /// With `ca` among those before, which this one did not tell of although it is still in use. Whoever trusts that
-    /// one alone has yet to learn of the one that signs here.
-    pub fn trusting(&self, ca: &CaCertificate, now: SystemTime) -> Self {
+    /// one alone has yet to learn of the one that signs here. None goes for it before the next CA comes: of several that
+    /// are told of one after the other, each would push out another for ever.
+    pub fn trusting(&self, ca: &CaCertificate) -> Self {
         let mut previous = vec![ca.clone()];
         previous.extend(self.previous.iter().cloned());
-        Self { previous, settled: false, ..self.clone() }.tidied(now)
+        Self { previous, settled: false, ..self.clone() }
     }
 
     /// What clients have to trust. It depends on no clock: replicas that disagree about the time would each take out

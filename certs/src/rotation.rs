@@ -14,7 +14,7 @@ pub use sightings::{Published, Sightings};
 pub use times::Times;
 
 use crate::{
-    authority::{Authority, KEPT},
+    authority::Authority,
     ca::{Ca, CaCertificate, Life},
 };
 use std::time::{Duration, SystemTime};
@@ -147,24 +147,20 @@ fn repair(scene: &Scene<'_>, times: Times) -> Option<Move> {
     })
 }
 
-/// A Secret from a backup, or from before cert-manager's time, does not know of the CA that has signed since.
+/// A Secret from a backup, or of the days before cert-manager's, does not know of the CA that has signed since.
 fn amendment(scene: &Scene<'_>, authority: &Authority) -> Option<Move> {
     let known = authority.bundle();
-    let is_forgotten = |ca: &CaCertificate| ca.life().contains(scene.now) && !known.contains(ca);
+    let is_forgotten = |ca: &&CaCertificate| ca.life().contains(scene.now) && !known.contains(ca);
+    let mut trusted = scene.published.iter().map(|published| &published.ca).filter(is_forgotten);
     let forgotten = match scene.serving {
-        Some(serving) => Some(serving.issuer).filter(|&ca| scene.published(ca).is_some() && is_forgotten(ca)),
-        // Whoever starts does not know by which of those it finds others serve. Where there is no room for all, one
-        // would push the other out for ever.
-        None if authority.previous.len() < KEPT => {
-            let found = scene.published.iter().filter(|published| published.found);
-            found.map(|published| &published.ca).find(|&ca| is_forgotten(ca))
-        }
+        Some(serving) => trusted.find(|ca| *ca == serving.issuer),
+        // Whoever starts does not know by which of them others serve. Where the one that signs is trusted already, those
+        // others keep the Secret themselves.
+        None if scene.published(authority.active.certificate()).is_none() => trusted.next(),
         None => None,
     }?;
-    Some(Move::new(
-        Action::Amend(forgotten.clone()),
-        "the Secret was replaced by one that lacks the CA in use",
-    ))
+    let action = Action::Amend(forgotten.clone());
+    Some(Move::new(action, "the Secret was replaced by one that lacks the CA in use"))
 }
 
 fn successor(scene: &Scene<'_>, authority: &Authority) -> Option<Move> {
@@ -231,8 +227,10 @@ fn leaf(scene: &Scene<'_>, authority: &Authority, times: Times) -> Option<Move> 
         .serving
         .is_some_and(|now| scene.published(now.issuer).is_none() || !now.life.contains(scene.now));
     // What comes into the bundle before one's eyes may be news to an API server whatever the Secret says: it may be an
-    // old one, brought back. Where there was no CA before, nobody's trust is lost.
-    let is_old = published.found || authority.previous.is_empty();
+    // old one, brought back. Where there was no CA before, in the Secret or beside it, nobody's trust is lost.
+    let known = authority.bundle();
+    let is_told = scene.published.iter().all(|published| known.contains(&published.ca));
+    let is_old = is_told && (published.found || authority.previous.is_empty());
     let is_known = published.seen >= times.hold || authority.settled && is_old || is_lost;
     is_known.then(|| Move::new(Action::Serve, reason))
 }

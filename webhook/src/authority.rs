@@ -201,7 +201,7 @@ impl Keeper {
                 self.write(&Authority::create(trusted.clone(), now, life)?, false).await
             }
             Action::Restore => self.write(held()?, false).await,
-            Action::Amend(ca) => self.write(&held()?.trusting(ca, now), true).await,
+            Action::Amend(ca) => self.write(&held()?.trusting(ca), true).await,
             Action::Stage => self.write(&held()?.staged(now, life)?, false).await,
             Action::Promote => self.write(&held()?.promoted(now), true).await,
             Action::Settle => self.write(&held()?.settled(), true).await,

@@ -121,7 +121,7 @@ fn a_secret_from_a_backup_is_told_of_the_ca_in_use_before_anything_is_published(
     let bundle = published(new.bundle(), DAY);
     let found = Scene { serving, ..scene(Stored::Held(&old), &bundle, now()) };
     let [Move { action: Action::Amend(ca), .. }] = &moves(&found, Times::default())[..] else { panic!() };
-    let amended = old.trusting(ca, now());
+    let amended = old.trusting(ca);
     let after = |bundle| Scene { serving, ..scene(Stored::Held(&amended), bundle, now()) };
     assert_eq!(names(&after(&bundle)), ["publish"]);
     let [early, both] = [29, 30].map(|seen| published(amended.bundle(), SECOND * seen));
@@ -131,32 +131,33 @@ fn a_secret_from_a_backup_is_told_of_the_ca_in_use_before_anything_is_published(
 
 #[test]
 fn who_starts_with_a_secret_older_than_the_bundle_keeps_those_in_use_trusted() {
-    let (mine, others) = (authority(), authority());
-    let found = |bundle: Vec<CaCertificate>, seen: u32| -> Vec<_> {
-        bundle.into_iter().map(|ca| Published { ca, seen: SECOND * seen, found: true }).collect()
-    };
-    let bundle = found(others.bundle(), 0);
-    let [Move { action: Action::Amend(ca), .. }] =
-        &moves(&scene(Stored::Held(&mine), &bundle, now()), Times::default())[..]
-    else {
-        panic!()
-    };
-    let amended = mine.trusting(ca, now());
-    assert_eq!(names(&scene(Stored::Held(&amended), &bundle, now())), ["publish"]);
-    let [early, both] = [29, 30].map(|seen| published(amended.bundle(), SECOND * seen));
-    assert_eq!(names(&scene(Stored::Held(&amended), &early, now())), [""; 0]);
-    assert_eq!(names(&scene(Stored::Held(&amended), &both, now())), ["settle", "serve"]);
-    // Replicas of theirs are still there when this one serves: their CA stays.
-    let leaf = amended.active.sign(&["localhost".parse().unwrap()], now(), DAY * 7).unwrap();
+    let (mut mine, other) = (authority(), authority());
+    let many: Vec<_> = (0..4).map(|_| authority()).flat_map(|one| one.bundle()).collect();
+    let found: Vec<_> =
+        many.iter().map(|ca| Published { ca: ca.clone(), seen: Duration::ZERO, found: true }).collect();
+    // However many there are: one that is told of does not push out another.
+    for _ in 0..many.len() {
+        let found = moves(&scene(Stored::Held(&mine), &found, now()), Times::default());
+        let [Move { action: Action::Amend(ca), .. }] = &found[..] else { panic!("{found:?}") };
+        mine = mine.trusting(ca);
+    }
+    assert!(many.iter().all(|ca| mine.bundle().contains(ca)));
+    assert_eq!(names(&scene(Stored::Held(&mine), &found, now())), ["publish"]);
+    let [early, both] = [29, 30].map(|seen| published(mine.bundle(), SECOND * seen));
+    assert_eq!(names(&scene(Stored::Held(&mine), &early, now())), [""; 0]);
+    assert_eq!(names(&scene(Stored::Held(&mine), &both, now())), ["settle", "serve"]);
+    // Replicas of theirs are still there when this one serves: their CAs stay.
+    let leaf = mine.active.sign(&["localhost".parse().unwrap()], now(), DAY * 7).unwrap();
     let serving = Some(Serving { issuer: &leaf.issuer, life: leaf.life });
-    let settled = amended.settled();
+    let settled = mine.settled();
     assert_eq!(names(&Scene { serving, ..scene(Stored::Held(&settled), &both, now()) }), [""; 0]);
-    // As many as there is room for, and no more: the next would push one of these out.
-    let many = (0..4)
-        .map(|_| authority())
-        .fold(mine.clone(), |mine, other| mine.trusting(other.active.certificate(), now()));
-    let bundle = found([others.bundle(), many.bundle()].concat(), 30);
-    assert_eq!(names(&scene(Stored::Held(&many), &bundle, now())), ["settle", "serve"]);
+    // What somebody adds beside the one that signs is not taken for somebody's who serves.
+    let added = published([mine.bundle(), other.bundle()].concat(), DAY);
+    assert_eq!(names(&scene(Stored::Held(&settled), &added, now())), ["serve"]);
+    // Yet it may be that of a Secret not seen yet, so what the one seen says of API servers is not enough.
+    let (fresh, mut beside) = (authority(), published(other.bundle(), SECOND));
+    beside.extend(published(fresh.bundle(), SECOND));
+    assert_eq!(names(&scene(Stored::Held(&fresh), &beside, now())), [""; 0]);
 }
 
 #[test]

@@ -1,24 +1,27 @@
 //! Replicas, API servers and somebody careless, over years of made-up time.
 //!
 //! What must hold at every moment: each leaf a replica serves is valid, and signed by a CA that every API server has
-//! in its bundle, however far behind its copy is.
+//! in its bundles, however far behind its copy is.
 
+mod mishaps;
 mod parts;
 
 use super::*;
 use crate::issue::SubjectName;
-use parts::{Clock, History, Replica, Secret};
+use parts::{Bundles, Clock, History, Other, Replica, Secret};
 
 struct World {
     now: SystemTime,
     dice: u64,
     secret: History<Secret>,
-    bundle: History<Vec<CaCertificate>>,
+    bundles: History<Bundles>,
     replicas: Vec<Replica>,
+    other: Option<Other>,
     /// How far behind each API server is, and its clock.
     servers: Vec<(Duration, Clock)>,
     asked: bool,
     rotations: usize,
+    returns: usize,
 }
 
 const TIMES: Times = Times {
@@ -36,11 +39,13 @@ impl World {
             now: now(),
             dice: seed,
             secret: History(vec![(now(), Secret::Absent)]),
-            bundle: History(vec![(now(), Vec::new())]),
+            bundles: History(vec![(now(), Bundles::default())]),
             replicas: Vec::new(),
+            other: None,
             servers: Vec::new(),
             asked: false,
             rotations: 0,
+            returns: 0,
         };
         for _ in 0..3 {
             let replica = world.replica();
@@ -89,8 +94,12 @@ impl World {
             _ => self.up_to(4000),
         };
         self.now += passes;
-        if careless {
-            self.mishap();
+        self.other = self.other.take().filter(|other| self.now < other.until);
+        match self.roll(10) {
+            // It is what the log says.
+            0 if self.is_foreign() => self.store(Secret::Absent),
+            _ if careless => self.mishap(),
+            _ => {}
         }
         for place in 0..self.replicas.len() {
             if self.replicas[place].frozen_until <= self.now {
@@ -100,48 +109,15 @@ impl World {
         self.check();
     }
 
-    fn mishap(&mut self) {
-        let latest = self.secret.0.len() - 1;
-        match self.roll(200) {
-            0 => {
-                self.secret.write(self.now, latest, Secret::Absent);
-            }
-            1 => {
-                self.secret.write(self.now, latest, Secret::Broken("ca.key: it is missing".to_owned()));
-            }
-            2 => {
-                let place = self.roll(3) as usize;
-                self.replicas[place] = self.replica();
-            }
-            3 => {
-                let place = self.roll(3) as usize;
-                self.replicas[place].frozen_until = self.now + Duration::from_secs(self.roll(30 * 24 * 3600));
-            }
-            4 => self.asked = true,
-            5 => {
-                // Somebody brings an old one back.
-                let before = self.roll(latest as u64 + 1) as usize;
-                if let Secret::Held(authority) = &self.secret.0[before].1 {
-                    let again = Secret::Held(authority.clone());
-                    self.secret.write(self.now, latest, again);
-                }
-            }
-            6 => {
-                let latest = self.bundle.0.len() - 1;
-                self.bundle.write(self.now, latest, Vec::new());
-            }
-            _ => {}
-        }
-    }
-
     fn act(&mut self, place: usize) {
-        let Self { now, secret, bundle, replicas, asked, rotations, .. } = self;
+        let Self { now, secret, bundles, replicas, asked, rotations, .. } = self;
         let (truth, replica) = (*now, &mut replicas[place]);
         let now = replica.clock.shows(truth);
         let secret_seen = secret.version_at(truth - replica.secret_lag);
-        let bundle_seen = bundle.version_at(truth - replica.bundle_lag);
+        let bundles_seen = bundles.version_at(truth - replica.bundle_lag);
+        let of_them = bundles.0[bundles_seen].1.clone();
         let since_start = truth.duration_since(super::now()).unwrap();
-        let published = replica.sightings.look(&bundle.0[bundle_seen].1, since_start);
+        let published = replica.sightings.look(&of_them.trusted(), since_start);
         let stored = replica.judge(&secret.0[secret_seen].1, truth);
         let serving = replica.leaf.as_ref().map(|leaf| Serving { issuer: &leaf.issuer, life: leaf.life });
         let scene = Scene {
@@ -149,7 +125,7 @@ impl World {
             stored,
             remembered: replica.remembered.as_ref(),
             published: &published,
-            uneven: false,
+            uneven: of_them.is_uneven(),
             serving,
             asked: *asked,
         };
@@ -166,7 +142,7 @@ impl World {
                     write(held());
                 }
                 Action::Amend(ca) => {
-                    write(held().trusting(&ca, now));
+                    write(held().trusting(&ca));
                 }
                 Action::Stage => *asked &= !write(held().staged(now, TIMES.ca_life).unwrap()),
                 Action::Promote => *rotations += usize::from(write(held().promoted(now))),
@@ -174,32 +150,31 @@ impl World {
                     write(held().settled());
                 }
                 Action::Publish(cas) => {
-                    bundle.write(truth, bundle_seen, cas);
+                    bundles.write(truth, bundles_seen, Bundles::even(cas));
                 }
                 Action::Serve => {
-                    let names: [SubjectName; 1] = ["curfew.curfew.svc".parse().unwrap()];
-                    replica.leaf = Some(held().active.sign(&names, now, TIMES.leaf_life).unwrap());
+                    replica.leaf = Some(held().active.sign(&[service()], now, TIMES.leaf_life).unwrap());
                 }
-                Action::Refuse => panic!("nothing here is foreign: {}", found.reason),
+                Action::Refuse => {}
             }
         }
     }
 
     fn check(&self) {
-        for replica in self.replicas.iter().filter(|replica| replica.frozen_until <= self.now) {
-            let Some(leaf) = &replica.leaf else { continue };
+        let awake = self.replicas.iter().filter(|replica| replica.frozen_until <= self.now);
+        let leaves = awake.filter_map(|replica| replica.leaf.as_ref());
+        for leaf in leaves.chain(self.other.iter().map(|other| &other.leaf)) {
             for (lag, clock) in &self.servers {
-                let trusted = &self.bundle.0[self.bundle.version_at(self.now - *lag)].1;
+                let Bundles(bundles) = &self.bundles.0[self.bundles.version_at(self.now - *lag)].1;
                 // One that has read no bundle since the install, or a blank one, trusts nobody: nothing can be lost.
-                if trusted.is_empty() {
-                    continue;
+                for trusted in bundles.iter().filter(|bundle| !bundle.is_empty()) {
+                    let lives = [leaf.life, leaf.issuer.life()];
+                    assert!(
+                        lives.iter().all(|life| life.contains(clock.shows(self.now))),
+                        "a leaf or its CA has ended, or not begun"
+                    );
+                    assert!(trusted.contains(&leaf.issuer), "an API server does not trust a leaf");
                 }
-                let lives = [leaf.life, leaf.issuer.life()];
-                assert!(
-                    lives.iter().all(|life| life.contains(clock.shows(self.now))),
-                    "a leaf or its CA has ended, or not begun"
-                );
-                assert!(trusted.contains(&leaf.issuer), "an API server does not trust a leaf");
             }
         }
     }
@@ -209,17 +184,22 @@ impl World {
     }
 }
 
+fn service() -> SubjectName {
+    "curfew.curfew.svc".parse().unwrap()
+}
+
 #[test]
 fn no_api_server_ever_meets_a_leaf_it_does_not_trust() {
-    let mut rotations = 0;
+    let (mut rotations, mut returns) = (0, 0);
     for seed in 1..=12 {
         let mut world = World::new(0x9E37_79B9_7F4A_7C15_u64.rotate_left(seed));
         for _ in 0..1500 {
             world.step(true);
         }
         rotations += world.rotations;
+        returns += world.returns;
     }
-    assert!(rotations > 50, "{rotations} rotations prove little");
+    assert!(rotations > 50 && returns > 20, "{rotations} rotations and {returns} returns prove little");
 }
 
 #[test]
@@ -237,8 +217,9 @@ fn whatever_happened_all_agree_a_quiet_while_later() {
         let Secret::Held(authority) = world.secret.latest() else { panic!("no Secret") };
         assert_eq!(world.serving(), 3);
         let bundle = authority.bundle();
-        assert!(world.bundle.latest().len() == bundle.len());
-        assert!(world.bundle.latest().iter().all(|ca| bundle.contains(ca)));
+        assert!(!world.bundles.latest().is_uneven());
+        let trusted = world.bundles.latest().trusted();
+        assert!(trusted.len() == bundle.len() && trusted.iter().all(|ca| bundle.contains(ca)));
         let signed =
             |replica: &Replica| replica.leaf.as_ref().unwrap().issuer == *authority.active.certificate();
         assert!(world.replicas.iter().all(signed));

@@ -16,8 +16,19 @@ pub(super) struct History<T>(pub(super) Vec<(SystemTime, T)>);
 /// The Secret, as everybody reads it.
 pub(super) enum Secret {
     Absent,
+    Foreign,
     Broken(String),
     Held(Box<Authority>),
+}
+
+/// The bundles of the webhook configuration's two webhooks, as everybody reads them.
+#[derive(Clone, Default)]
+pub(super) struct Bundles(pub(super) [Vec<CaCertificate>; 2]);
+
+/// Somebody else who answers in Curfew's place, as its replicas by cert-manager's certificate do until they are replaced.
+pub(super) struct Other {
+    pub(super) leaf: Leaf,
+    pub(super) until: SystemTime,
 }
 
 pub(super) struct Replica {
@@ -43,6 +54,10 @@ impl<T> History<T> {
         &self.0[self.0.len() - 1].1
     }
 
+    pub(super) fn latest_at(&self) -> SystemTime {
+        self.0[self.0.len() - 1].0
+    }
+
     /// Goes through only if `seen` is the latest version.
     pub(super) fn write(&mut self, now: SystemTime, seen: usize, value: T) -> bool {
         let goes_through = seen + 1 == self.0.len();
@@ -58,6 +73,25 @@ impl<T> History<T> {
 impl Clock {
     pub(super) fn shows(self, truth: SystemTime) -> SystemTime {
         truth + self.ahead - self.behind
+    }
+}
+
+// === impl Bundles ===
+
+impl Bundles {
+    pub(super) fn even(bundle: Vec<CaCertificate>) -> Self {
+        Self([bundle.clone(), bundle])
+    }
+
+    /// What both hold.
+    pub(super) fn trusted(&self) -> Vec<CaCertificate> {
+        let [one, two] = &self.0;
+        one.iter().filter(|ca| two.contains(ca)).cloned().collect()
+    }
+
+    pub(super) fn is_uneven(&self) -> bool {
+        let [one, two] = &self.0;
+        one != two
     }
 }
 
@@ -87,6 +121,7 @@ impl Replica {
                 self.remembered = Some((**authority).clone());
                 Stored::Held(authority)
             }
+            Secret::Foreign => Stored::Foreign,
             _ => Stored::Absent,
         }
     }
