@@ -1,6 +1,6 @@
 //! Curfew's own webhook configuration: there, once, and as it must be to be asked.
 
-use super::{Facts, Finding, known};
+use super::{Facts, Finding, known, settings};
 
 const SUBJECT: &str = "configuration";
 
@@ -12,14 +12,24 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     let ours: Vec<_> = facts.ours().collect();
     match &ours[..] {
-        [] => findings.push(
-            Finding::fail(SUBJECT, format!("no mutating webhook configuration leads to Curfew in namespace {}", facts.own))
-                .mend("install it, or name its namespace with --namespace; with webhook.enabled=false none is meant to"),
-        ),
+        [] if settings::is_watch_alone(facts) => {
+            let text = "no mutating webhook configuration is meant to lead here: Curfew runs with --no-webhook, for its watch alone";
+            findings.push(Finding::note(SUBJECT, text));
+        }
+        [] => {
+            let text =
+                format!("no mutating webhook configuration leads to Curfew in namespace {}", facts.own);
+            let mend = "install it, or name its namespace with --namespace";
+            findings.push(Finding::fail(SUBJECT, text).mend(mend));
+        }
         [one] => findings.extend(shape(known::name(one), one, &facts.own)),
         many => {
             let names: Vec<_> = many.iter().map(|one| known::name(one)).collect();
-            let text = format!("{} all lead to Curfew in namespace {}: it is asked by each of them", names.join(", "), facts.own);
+            let text = format!(
+                "{} all lead to Curfew in namespace {}: it is asked by each of them",
+                names.join(", "),
+                facts.own
+            );
             findings.push(Finding::fail(SUBJECT, text).mend(format!("keep {}, delete the others", names[0])));
         }
     }
@@ -83,7 +93,7 @@ mod tests {
     use super::*;
     use crate::check::{
         Severity, Unseen,
-        tests::{curfew, facts},
+        tests::{curfew, facts, running},
     };
 
     #[test]
@@ -106,6 +116,9 @@ mod tests {
         assert!(check(&facts)[0].mend.as_ref().is_some_and(|mend| mend.contains("keep 00-curfew")));
         facts.configurations = Ok(vec![]);
         assert_eq!(check(&facts)[0].severity, Severity::Fail);
+        facts.deployments = Ok(vec![running("curfew", &["serve", "--no-webhook"])]);
+        let found = check(&facts);
+        assert!(found.len() == 1 && found[0].severity == Severity::Note, "{found:?}");
         facts.configurations = Err(Unseen("x".to_owned()));
         assert!(!check(&facts)[0].seen);
     }

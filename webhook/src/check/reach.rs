@@ -1,10 +1,14 @@
 //! Whether the API server reaches Curfew, by a pod that is not really made.
 
-use super::{Facts, Finding, Probe, known};
+use super::{Facts, Finding, Probe, known, settings};
 
 const SUBJECT: &str = "webhook";
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
+    // The configuration's check says so.
+    if settings::is_watch_alone(facts) {
+        return Vec::new();
+    }
     let mut answered = Vec::new();
     let mut findings = Vec::new();
     for (namespace, probe) in &facts.probes {
@@ -47,7 +51,7 @@ fn refused(facts: &Facts, namespace: &str, message: &str) -> Finding {
             let text = format!("pods of {namespace} are refused, as another's webhook fails: {message}");
             return Finding::warn(SUBJECT, text).mend("mend that one: no pod is made there until it answers");
         }
-        let (why, mend) = why(own, message);
+        let (why, mend) = why(facts, message);
         let mend = mend.unwrap_or_else(|| format!("see why: {logs}"));
         return Finding::fail(
             SUBJECT,
@@ -71,7 +75,8 @@ fn refused(facts: &Facts, namespace: &str, message: &str) -> Finding {
 }
 
 /// In a few words, and what mends it, by what Go's HTTP client and the API server's service resolver say.
-fn why(own: &str, message: &str) -> (&'static str, Option<String>) {
+fn why(facts: &Facts, message: &str) -> (&'static str, Option<String>) {
+    let own = &facts.own;
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
     if says(&["no endpoints available", "no service port"]) {
         let mend =
@@ -82,9 +87,13 @@ fn why(own: &str, message: &str) -> (&'static str, Option<String>) {
     } else if says(&["not found"]) {
         ("its Service is not there", Some("install it again: the Service `curfew` is part of it".to_owned()))
     } else if says(&["deadline exceeded", "i/o timeout", "Client.Timeout", "no route to host"]) {
-        let mend = "let the control plane reach port 9443 of Curfew's pods: a firewall rule on private clusters, \
-                    hostNetwork where the control plane has no route to the pods' network, a NetworkPolicy of yours";
-        ("gets no answer in time", Some(mend.to_owned()))
+        let port = facts.deployment().and_then(settings::port);
+        let mend = format!(
+            "let the control plane reach port {} of Curfew's pods: a firewall rule on private clusters, hostNetwork where \
+             the control plane has no route to the pods' network, a NetworkPolicy of yours",
+            port.as_deref().unwrap_or("9443")
+        );
+        ("gets no answer in time", Some(mend))
     } else if says(&["connection refused", "connection reset", "EOF"]) {
         ("nobody listens there", Some(format!("see that its pods run: kubectl -n {own} get pods")))
     } else {
@@ -95,7 +104,10 @@ fn why(own: &str, message: &str) -> (&'static str, Option<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{Severity, Unseen, tests::facts};
+    use crate::check::{
+        Severity, Unseen,
+        tests::{facts, running},
+    };
     use serde_json::json;
 
     fn of(probe: Probe) -> Finding {
@@ -144,6 +156,26 @@ mod tests {
             assert!(finding.mend.as_ref().is_some_and(|text| text.contains(mend)), "{finding:?}");
             assert!(finding.finding.contains(cause), "the server's own words are kept: {finding:?}");
         }
+    }
+
+    #[test]
+    fn where_no_webhook_is_meant_to_be_none_is_missed() {
+        let mut facts = facts();
+        let made = Probe::Made(Box::new(json!({"metadata": {}})));
+        facts.probes = [("load".to_owned(), made)].into();
+        facts.deployments = Ok(vec![running("curfew", &["serve", "--no-webhook"])]);
+        // One that is there all the same is meant.
+        assert_eq!(check(&facts).len(), 1);
+        facts.configurations = Ok(vec![]);
+        assert!(check(&facts).is_empty());
+    }
+
+    #[test]
+    fn the_port_to_be_reached_is_the_one_it_listens_on() {
+        let mut facts = facts();
+        facts.deployments = Ok(vec![running("curfew", &["serve", "--listen=0.0.0.0:10260"])]);
+        let (_, mend) = why(&facts, "Post \"…\": context deadline exceeded");
+        assert!(mend.as_ref().is_some_and(|mend| mend.contains("port 10260 of")), "{mend:?}");
     }
 
     #[test]

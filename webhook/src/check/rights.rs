@@ -4,6 +4,8 @@ use super::{
     Facts, Finding,
     settings::{self, Certificates},
 };
+use crate::config::Settings;
+use k8s_openapi::api::apps::v1::Deployment;
 
 const SUBJECT: &str = "rights";
 
@@ -29,11 +31,11 @@ pub struct Right {
 // === impl Right ===
 
 impl Right {
-    /// All that a Curfew needs whose Deployment says this.
+    /// All that a Curfew needs with this Deployment and this behaviour.
     pub(super) fn all(
         own: &str,
-        watches: bool,
-        certificates: &Certificates,
+        deployment: &Deployment,
+        settings: &Settings,
         configuration: &str,
     ) -> Vec<Self> {
         let right = |verb, group, resource, lost, needed| Self {
@@ -46,23 +48,19 @@ impl Right {
             needed,
         };
         let mut all = Vec::new();
+        // The watch alone plans nothing, and needs no certificate.
+        let plans = !settings::has(deployment, "--no-webhook");
         for verb in ["list", "watch"] {
-            all.push(right(
-                verb,
-                "",
-                "namespaces",
-                "annotations of namespaces are no defaults for their pods",
-                false,
-            ));
-            all.push(right(
-                verb,
-                "",
-                "nodes",
-                "without nodes.oldestKubelet, what kubelets can do is guessed by the API server's version",
-                false,
-            ));
+            let lost = "annotations of namespaces are no defaults for their pods";
+            all.extend(plans.then(|| right(verb, "", "namespaces", lost, false)));
         }
-        if watches {
+        for verb in ["list", "watch"] {
+            let lost =
+                "without nodes.oldestKubelet, what kubelets can do is guessed by the API server's version";
+            let guesses = plans && settings.nodes.oldest_kubelet.is_none();
+            all.extend(guesses.then(|| right(verb, "", "nodes", lost, false)));
+        }
+        if settings.watch {
             for verb in ["list", "watch"] {
                 all.push(right(verb, "", "pods", "no reaper is told that its pod's work is done", true));
             }
@@ -75,7 +73,9 @@ impl Right {
             ));
             all.push(right("create", "", "events", "nobody is told of pods whose sidecars stay", false));
         }
-        if let Certificates::Own(secret) = certificates {
+        if let Certificates::Own(secret) = settings::certificates(deployment)
+            && plans
+        {
             let lost = "its certificate is not kept and renewed";
             for verb in ["create", "get", "list", "watch", "update"] {
                 let one = right(verb, "", "secrets", lost, true);
@@ -93,9 +93,15 @@ impl Right {
         all
     }
 
-    /// What it is about lies in namespaces, so that it can be granted by namespace.
-    pub(super) fn is_of_namespaces(&self) -> bool {
-        self.namespace.is_none() && ["pods", "pods/status", "events"].contains(&self.resource)
+    /// The same for one namespace alone, where that is as good.
+    pub(super) fn in_namespace(&self, namespace: &str) -> Option<Self> {
+        let there = Self { namespace: Some(namespace.to_owned()), ..self.clone() };
+        match self.resource {
+            // Who may not list them asks for the one a pod is of. Its name is its namespace, too.
+            "namespaces" => Some(Self { verb: "get", name: Some(namespace.to_owned()), ..there }),
+            "pods" | "pods/status" | "events" => Some(there),
+            _ => None,
+        }
     }
 
     /// `list pods`, `get secrets curfew-ca in curfew`.
@@ -148,10 +154,17 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{Severity, Unseen, tests::facts};
+    use crate::check::{
+        Severity, Unseen,
+        tests::{facts, running},
+    };
+
+    fn of(args: &[&str], settings: &Settings) -> Vec<Right> {
+        Right::all("curfew", &running("curfew", args), settings, "00-curfew")
+    }
 
     fn own() -> Vec<Right> {
-        Right::all("curfew", true, &Certificates::Own("curfew-ca".to_owned()), "00-curfew")
+        of(&["serve", "--tls-secret=curfew-ca"], &Settings::default())
     }
 
     fn with(may: impl Fn(&Right) -> Result<bool, Unseen>) -> Vec<Finding> {
@@ -187,10 +200,31 @@ mod tests {
     }
 
     #[test]
-    fn without_a_watch_or_a_ca_of_its_own_it_needs_less() {
-        let files = Certificates::Files(vec![]);
-        let least = Right::all("curfew", false, &files, "00-curfew");
-        assert!(least.iter().all(|right| ["namespaces", "nodes"].contains(&right.resource)), "{least:?}");
-        assert!(own().iter().any(|right| right.resource == "pods/status"));
+    fn it_needs_what_its_flags_and_its_behaviour_want_and_no_more() {
+        let resources = |args: &[&str], settings: &Settings| {
+            let mut named: Vec<_> = of(args, settings).into_iter().map(|right| right.resource).collect();
+            named.dedup();
+            named
+        };
+        let (watch, no_watch) = (Settings::default(), Settings { watch: false, ..Settings::default() });
+        let mut floor = no_watch.clone();
+        floor.nodes.oldest_kubelet = "1.30".parse().ok();
+        let files = &["serve", "--tls-cert=/tls.crt"];
+        assert_eq!(resources(files, &no_watch), ["namespaces", "nodes"]);
+        assert_eq!(resources(files, &floor), ["namespaces"]);
+        assert_eq!(resources(&["serve", "--no-webhook"], &watch), ["pods", "pods/status", "events"]);
+        let all = resources(&["serve", "--tls-secret=curfew-ca"], &watch);
+        assert_eq!(all[5..], ["secrets", "mutatingwebhookconfigurations"], "{all:?}");
+    }
+
+    #[test]
+    fn by_namespace_it_may_have_what_is_of_pods_and_ask_for_the_namespace_itself() {
+        let told = |resource: &str| {
+            let right = own().into_iter().find(|right| right.resource == resource).expect(resource);
+            right.in_namespace("load").map(|right| right.told())
+        };
+        assert_eq!(told("namespaces").as_deref(), Some("get namespaces load in load"));
+        assert_eq!(told("pods/status").as_deref(), Some("patch pods/status in load"));
+        assert_eq!((told("nodes"), told("secrets")), (None, None));
     }
 }

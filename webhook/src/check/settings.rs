@@ -73,6 +73,17 @@ pub(super) fn source(deployment: &Deployment) -> Option<Source> {
     Some(Source { name: volume.config_map.as_ref()?.name.clone(), key: key.to_owned() })
 }
 
+/// Its watch runs without a webhook, as it was told to.
+pub(super) fn is_watch_alone(facts: &Facts) -> bool {
+    facts.ours().next().is_none() && facts.deployment().is_some_and(|one| has(one, "--no-webhook"))
+}
+
+/// The port on which its webhook answers.
+pub(super) fn port(deployment: &Deployment) -> Option<String> {
+    let listen = flag(deployment, "--listen", "CURFEW_LISTEN")?;
+    listen.rsplit_once(':').map(|(_, port)| port.to_owned())
+}
+
 /// The account it runs under.
 pub(super) fn account(deployment: &Deployment) -> String {
     let spec = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
@@ -129,6 +140,14 @@ mod tests {
         }
         let files = Certificates::Files(vec!["curfew-tls".to_owned()]);
         assert_eq!(certificates(&with(json!(["serve", "--tls-cert=/a"]), json!([]))), files);
+    }
+
+    #[test]
+    fn the_port_is_what_its_address_ends_with() {
+        for listen in ["--listen=0.0.0.0:10260", "--listen=[::]:10260"] {
+            assert_eq!(port(&with(json!(["serve", listen]), json!([]))).as_deref(), Some("10260"));
+        }
+        assert_eq!(port(&with(json!(["serve"]), json!([]))), None);
     }
 
     #[test]

@@ -48,6 +48,13 @@ pub(super) fn deployment(namespace: &str, ready: i32) -> Deployment {
         "status": {"readyReplicas": ready}}))
 }
 
+/// The same with these arguments.
+pub(super) fn running(namespace: &str, args: &[&str]) -> Deployment {
+    let mut made = serde_json::to_value(deployment(namespace, 2)).expect("JSON");
+    made["spec"]["template"]["spec"]["containers"][0]["args"] = json!(args);
+    of(made)
+}
+
 pub(super) fn node(name: &str, version: &str, system: &str) -> Node {
     let mut info = json!({"kubeletVersion": version, "operatingSystem": system});
     for key in [

@@ -6,31 +6,22 @@ use kube::{Api, Client, api::PostParams};
 
 use super::{AT_ONCE, opted_in};
 use crate::{
-    check::{
-        Facts, Right, Seen, Unseen, known,
-        settings::{self, Certificates},
-    },
-    config::Settings,
+    check::{Facts, Right, Seen, Unseen, known, settings},
     rescue::denied,
 };
 
 /// What Curfew's service account may do of what it needs.
 pub(super) async fn of(client: &Client, facts: &Facts) -> Vec<(Right, Seen<bool>)> {
     let Some(deployment) = facts.deployment() else { return Vec::new() };
-    let watches = settings::of(facts).is_none_or(|Settings { watch, .. }| watch);
-    let certificates = match settings::certificates(deployment) {
-        // The watch alone needs none.
-        Certificates::Own(_) if settings::has(deployment, "--no-webhook") => Certificates::Files(Vec::new()),
-        other => other,
-    };
+    let settings = settings::of(facts).unwrap_or_default();
     let configuration = facts.ours().next().map_or("00-curfew", known::name);
     let account = settings::account(deployment);
     let opted_in = opted_in(facts);
-    let rights = Right::all(&facts.own, watches, &certificates, configuration).into_iter().map(|right| {
+    let rights = Right::all(&facts.own, deployment, &settings, configuration).into_iter().map(|right| {
         let (account, opted_in) = (&account, &opted_in);
         async move {
             let mut allowed = may(client, &facts.own, account, &right).await;
-            if allowed == Ok(false) && right.is_of_namespaces() {
+            if allowed == Ok(false) {
                 allowed = everywhere(client, &facts.own, account, &right, opted_in).await;
             }
             (right, allowed)
@@ -39,7 +30,7 @@ pub(super) async fn of(client: &Client, facts: &Facts) -> Vec<(Right, Seen<bool>
     stream::iter(rights).buffered(AT_ONCE).collect().await
 }
 
-/// Whether it has the right in each of these namespaces, as where it was installed for them alone.
+/// Whether it has as much in each of these namespaces, as where it was installed for them alone.
 async fn everywhere(
     client: &Client,
     own: &str,
@@ -48,7 +39,7 @@ async fn everywhere(
     namespaces: &[String],
 ) -> Seen<bool> {
     for namespace in namespaces {
-        let there = Right { namespace: Some(namespace.clone()), ..right.clone() };
+        let Some(there) = right.in_namespace(namespace) else { return Ok(false) };
         if !may(client, own, account, &there).await? {
             return Ok(false);
         }

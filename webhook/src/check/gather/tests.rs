@@ -124,7 +124,9 @@ async fn a_right_in_every_namespace_that_opted_in_is_as_good_as_one_everywhere()
                 "/apis/apps/v1/deployments" => list(json!([deployment])),
                 "/api/v1/namespaces" => list(json!([load])),
                 "/apis/authorization.k8s.io/v1/subjectaccessreviews" => {
-                    let allowed = body["spec"]["resourceAttributes"]["namespace"] == "load";
+                    let of = &body["spec"]["resourceAttributes"];
+                    let allowed =
+                        of["namespace"] == "load" && (of["resource"] != "namespaces" || of["verb"] == "get");
                     json!({"metadata": {}, "spec": {}, "status": {"allowed": allowed}})
                 }
                 _ => list(json!([])),
@@ -137,7 +139,7 @@ async fn a_right_in_every_namespace_that_opted_in_is_as_good_as_one_everywhere()
     let may = |resource: &str| {
         facts.rights.iter().filter(|(right, _)| right.resource == resource).all(|(_, may)| *may == Ok(true))
     };
-    assert!(may("pods") && may("pods/status") && !may("nodes"), "{:?}", facts.rights);
+    assert!(may("namespaces") && may("pods") && may("pods/status") && !may("nodes"), "{:?}", facts.rights);
 }
 
 #[tokio::test]
