@@ -66,6 +66,16 @@ app.kubernetes.io/name: curfew
 {{- toYaml $config }}
 {{- end }}
 
+{{/* Seconds of a duration, as in 1m30s. */}}
+{{- define "curfew.seconds" -}}
+{{- $seconds := 0.0 }}
+{{- range regexFindAll "[0-9.]+(ms|s|m|h)" . -1 }}
+{{- $unit := regexFind "[a-z]+" . }}
+{{- $seconds = addf $seconds (mulf (trimSuffix $unit . | float64) (get (dict "ms" 0.001 "s" 1.0 "m" 60.0 "h" 3600.0) $unit)) }}
+{{- end }}
+{{- $seconds }}
+{{- end }}
+
 {{/* What no schema of single values can tell. */}}
 {{- define "curfew.check" -}}
 {{- $v := .Values }}
@@ -83,6 +93,15 @@ app.kubernetes.io/name: curfew
 {{- end }}
 {{- if and (ne $v.certificates.mode "files") $v.certificates.caBundle }}
 {{- fail (printf "certificates.caBundle is set, but certificates.mode is %s, where the bundle is published by others: leave it out, or set the mode to files" $v.certificates.mode) }}
+{{- end }}
+{{- range $name, $port := dict "webhook.port" $v.webhook.port "metrics.port" $v.metrics.port }}
+{{- if and $v.hostNetwork (eq (int $port) 10250) }}
+{{- fail (printf "%s is 10250, and hostNetwork is true: that port is the kubelet's on every node; set another, as in 10260" $name) }}
+{{- end }}
+{{- end }}
+{{- $drain := addf (include "curfew.seconds" $v.drain.delay | float64) (include "curfew.seconds" $v.drain.timeout | float64) }}
+{{- if ge $drain (float64 $v.terminationGracePeriodSeconds) }}
+{{- fail (printf "drain.delay and drain.timeout are %vs together, and terminationGracePeriodSeconds is %v: a replica would be killed before it is done; set that above them" $drain $v.terminationGracePeriodSeconds) }}
 {{- end }}
 {{- if eq (int $v.webhook.port) (int $v.metrics.port) }}
 {{- fail (printf "webhook.port and metrics.port are both %d: set them apart" (int $v.metrics.port)) }}

@@ -25,6 +25,8 @@ fn by_the_schema() {
         ("defaults.startegy=\"auto\"", "startegy"),
         ("defaults.net=true", "net"),
         ("defaults.readyTimeout=60", "readyTimeout"),
+        ("defaults.readyTimeout=\"500ms\"", "readyTimeout"),
+        ("defaults.readyTimeout=\"25h\"", "readyTimeout"),
         ("catalogue.sidecars=[{\"containers\":[\"a\"]}]", "sidecars"),
         ("nodes.oldestKubelet=1.30", "oldestKubelet"),
         ("webhook.failurePolicy=\"Retry\"", "failurePolicy"),
@@ -42,6 +44,8 @@ fn by_the_schema() {
         ("priorityClass.value=2000000000", "priorityClass"),
         ("drain.delay=10", "delay"),
         ("metrics.serviceMonitor.interval=30", "interval"),
+        ("metrics.serviceMonitor.interval=\"1.5m\"", "interval"),
+        ("metrics.podMonitor.interval=\"0\"", "interval"),
         ("logFormat=\"xml\"", "logFormat"),
         ("podLabels={\"team\":1}", "podLabels"),
     ] {
@@ -67,6 +71,13 @@ fn where_each_holds_but_not_together() {
             ["certificates.mode is self-managed", "set the mode to files"],
         ),
         (&["metrics.port=9443"], ["are both 9443", "set them apart"]),
+        (&["hostNetwork=true", "webhook.port=10250"], ["webhook.port is 10250", "set another"]),
+        (&["hostNetwork=true", "metrics.port=10250"], ["metrics.port is 10250", "set another"]),
+        (
+            &["drain={\"delay\":\"0.5m\",\"timeout\":\"500ms\"}"],
+            ["are 30.5s together", "terminationGracePeriodSeconds is 30"],
+        ),
+        (&["terminationGracePeriodSeconds=20"], ["are 20s together", "set that above them"]),
         (
             &["metrics={\"service\":{\"enabled\":false},\"serviceMonitor\":{\"enabled\":true}}"],
             ["metrics.service.enabled is false", "podMonitor"],
