@@ -45,4 +45,13 @@ command_of_cluster curfew "$TARGET/debug/curfew"
 step "installing the test mesh and the double of k6-operator"
 sh tests/operator/deploy.sh >/dev/null
 sh tests/mesh/deploy.sh >/dev/null
+# The same tag may stand for another image by now.
+restart() {
+  "$KUBECTL" -n "$1" rollout restart "deployment/$2" >/dev/null
+  "$KUBECTL" -n "$1" rollout status "deployment/$2" --timeout 180s >/dev/null
+}
+restart k6-operator-system k6-operator-controller-manager
+restart test-mesh test-mesh
+# There from an earlier time, if at all: it is the quick start that installs it.
+if "$KUBECTL" -n curfew get deployment curfew >/dev/null 2>&1; then restart curfew curfew; fi
 step "ready; put $RUN in front of your PATH and go on with the README's quick start"
