@@ -8,7 +8,7 @@
 # IMAGE_PREFIX       what the images' names begin with, ghcr.io/curfew-dev if not set
 # NETWORKS           the ranges of that cluster's pods and Services, separated by commas
 # CURFEW_ARTEFACTS   where failed tests leave pods, events and logs, TARGET/e2e if not set
-# E2E_THREADS        tests at once, 8 if not set: they mostly wait
+# E2E_THREADS        tests at once, 6 if not set: they mostly wait, and more of them keep two cores from answering in time
 # E2E_SUITE          older: the few tests for another Kubernetes than usual, whose version KUBERNETES_VERSION tells
 # E2E_BENCH          set: measure instead of testing, and write docs/benchmarks.md
 set -euo pipefail
@@ -105,7 +105,7 @@ if [ "${E2E_SUITE:-}" = older ]; then
   tests --test older -- "$@"
   exit
 fi
-tests --test mesh -- --test-threads "${E2E_THREADS:-8}" "$@"
+tests --test mesh -- --test-threads "${E2E_THREADS:-6}" "$@"
 # Another cluster's API server is not ours to kill.
 [ -n "$OWN" ] || set -- "$@" --skip an_api_server_that_comes_back
 tests --test alone -- --test-threads 1 "$@"
