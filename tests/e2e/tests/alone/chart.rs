@@ -53,7 +53,10 @@ impl Guest {
             let name =
                 format!("customresourcedefinition/{}", crd["metadata"]["name"].as_str().context("a name")?);
             guest.make(&name, &["create", "-f", file.to_str().context("a path")?])?;
-            kubectl(&["wait", "--for=condition=Established", &name, "--timeout=60s"])?;
+            // As long as there is no condition at all, kubectl calls waiting for one an error.
+            for sign in ["jsonpath={.status.conditions}", "condition=Established"] {
+                kubectl(&["wait", &format!("--for={sign}"), &name, "--timeout=60s"])?;
+            }
         }
         Ok(guest)
     }
