@@ -19,6 +19,8 @@ made=$cache/dapr-$dapr
 $kubectl create namespace dapr-system --dry-run=client -o yaml | $kubectl apply -f - >/dev/null
 # Once: Dapr's operator writes into them where it is, which a second time would undo.
 $kubectl get -f "$made/crds.yaml" >/dev/null 2>&1 || $kubectl apply --server-side -f "$made/crds.yaml" >/dev/null
+# As long as there is no condition at all, kubectl calls waiting for one an error.
+$kubectl wait --for=jsonpath={.status.conditions} --timeout=30s -f "$made/crds.yaml" >/dev/null
 $kubectl wait --for=condition=Established --timeout=30s -f "$made/crds.yaml" >/dev/null
 # The chart asks for every pod of the cluster, and one object of it names no namespace.
 sed -e "s|REGISTRY/|$prefix/|" \
