@@ -28,10 +28,11 @@ where
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         pulse.busy();
         let answer = router.call(request);
-        let (pulse, draining) = (pulse.clone(), *drain.borrow() >= Phase::Draining);
+        let (pulse, drain) = (pulse.clone(), drain.clone());
         async move {
             let mut answer: http::Response<Body> = answer.await?;
-            if draining {
+            // Asked only now: a request may have come before the signal, and its answer goes out behind it.
+            if *drain.borrow() >= Phase::Draining {
                 // The client's next request then goes to whoever is still in the endpoints.
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }

@@ -1,12 +1,22 @@
 //! The end of the server.
 
-use crate::client::{eventually, head, read_to_end, start, trivial, write};
-use curfew::serve::{Config, Ended, Server, Signals};
-use std::time::Duration;
-use tokio::net::TcpStream;
+use crate::client::{Running, eventually, head, read_to_end, start, trivial, write};
+use curfew::serve::{Admit, Answer, Config, Ended, Server, Signals};
+use futures_util::future::BoxFuture;
+use std::{sync::Arc, time::Duration};
+use tokio::{net::TcpStream, sync::Notify};
 
 /// Longer than any test runs: what ends before has ended for another reason.
 const LONG: Duration = Duration::from_secs(3600);
+
+async fn unready(server: &Running) {
+    let unready = async {
+        while server.admin("/readyz").await.status != 503 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    eventually("readiness off", unready).await;
+}
 
 fn long_delay(config: &mut Config) {
     config.drain_delay = LONG;
@@ -19,12 +29,7 @@ async fn while_draining_it_is_not_ready_but_answers_and_asks_to_leave() {
     assert_eq!(standing.review("{}").await.header("connection"), None);
 
     server.signal();
-    let unready = async {
-        while server.admin("/readyz").await.status != 503 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    eventually("readiness off", unready).await;
+    unready(&server).await;
     assert_eq!(server.admin("/readyz").await.text, "not ready: draining\n");
     assert_eq!(server.admin("/healthz").await.status, 200);
 
@@ -35,6 +40,39 @@ async fn while_draining_it_is_not_ready_but_answers_and_asks_to_leave() {
     let mut late = server.connect().await;
     let reply = late.review("{}").await;
     assert_eq!((reply.text.as_str(), reply.header("connection")), ("{\"got\":2}", Some("close")));
+}
+
+/// Answers when it is told to.
+#[derive(Clone, Default)]
+struct Held {
+    asked: Arc<Notify>,
+    go: Arc<Notify>,
+}
+
+impl Admit for Held {
+    fn review<'a>(&'a self, body: &'a [u8]) -> BoxFuture<'a, Answer> {
+        Box::pin(async {
+            self.asked.notify_one();
+            self.go.notified().await;
+            trivial(body)
+        })
+    }
+}
+
+#[tokio::test]
+async fn an_answer_asks_to_leave_although_its_request_came_before_the_signal() {
+    let held = Held::default();
+    let server = start(held.clone(), long_delay).await;
+    let mut standing = server.connect().await;
+    let signalled = async {
+        eventually("a request", held.asked.notified()).await;
+        server.signal();
+        unready(&server).await;
+        held.go.notify_one();
+    };
+    let (reply, ()) = tokio::join!(standing.review("{}"), signalled);
+    assert_eq!(reply.header("connection"), Some("close"));
+    standing.closed().await;
 }
 
 #[tokio::test]
