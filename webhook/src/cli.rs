@@ -2,6 +2,7 @@
 
 mod check;
 mod explain;
+mod given;
 mod inject;
 mod policy;
 mod rescue;

@@ -1,15 +1,12 @@
 //! `curfew check`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use kube::{Api, api::ListParams};
 
-use super::{print, report};
-use crate::{
-    check::{self, Finding, Severity, Unseen},
-    rescue::Cluster,
-};
+use super::{given::ClusterArgs, print, report};
+use crate::check::{self, Finding, Severity, Unseen};
 
 /// There is no cluster, or nothing of it that matters may be looked at.
 const CANNOT: u8 = 2;
@@ -26,12 +23,8 @@ pub(super) struct CheckArgs {
     /// How to tell what was found
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
-    /// Context of the kubeconfig
-    #[arg(long)]
-    context: Option<String>,
-    /// Kubeconfig file
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
 }
 
 /// How to tell what was found.
@@ -53,7 +46,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let (cluster, fallback) = Cluster::connect(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
+    let (cluster, fallback) = args.cluster.connect().await?;
     let client = cluster.client();
     let own = &args.namespace;
     let (findings, blind) = if args.uninstall {

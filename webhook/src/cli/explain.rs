@@ -1,20 +1,16 @@
 //! `curfew explain`.
 
 use std::{
-    fs,
-    io::Read,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::Context;
-
-use super::{check::Output, print, report};
-use crate::{
-    config::Config,
-    explain::{self, Cluster, Explanation, Surroundings, Target},
-    rescue,
+use super::{
+    check::Output,
+    given::{self, ClusterArgs},
+    print, report,
 };
+use crate::explain::{self, Cluster, Explanation, Surroundings, Target};
 
 /// There is no such object, no cluster, or a right is missing.
 const CANNOT: u8 = 2;
@@ -34,12 +30,8 @@ pub(super) struct ExplainArgs {
     /// How to tell it
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
-    /// Context of the kubeconfig
-    #[arg(long)]
-    context: Option<String>,
-    /// Kubeconfig file
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     /// Configuration file, as the webhook's: its rows are known, too
     #[arg(long, value_name = "FILE", env = "CURFEW_CONFIG")]
     config: Option<PathBuf>,
@@ -63,11 +55,8 @@ pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn explained(args: &ExplainArgs) -> anyhow::Result<Vec<Explanation>> {
-    let config = match &args.config {
-        Some(path) => Config::load(path)?,
-        None => Config::builtin()?,
-    };
-    let connected = rescue::Cluster::connect(args.kubeconfig.as_deref(), args.context.as_deref()).await;
+    let config = given::config(args.config.as_deref())?;
+    let connected = args.cluster.connect().await;
     let Some(file) = &args.file else {
         let (cluster, own) = connected?;
         let cluster = Cluster::new(cluster.client());
@@ -90,7 +79,7 @@ async fn explained(args: &ExplainArgs) -> anyhow::Result<Vec<Explanation>> {
                 told.push(around.expect(&template, namespace, Some(&probe)));
             }
         }
-        Err(error) if args.context.is_some() || args.kubeconfig.is_some() => return Err(error),
+        Err(error) if args.cluster.is_named() => return Err(error),
         Err(_) => {
             let around = Surroundings::offline(config);
             for template in templates {
@@ -103,14 +92,7 @@ async fn explained(args: &ExplainArgs) -> anyhow::Result<Vec<Explanation>> {
 }
 
 fn read(file: &Path) -> anyhow::Result<(Vec<explain::Template>, Vec<Explanation>)> {
-    let name = file.display().to_string();
-    let text = if name == "-" {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("standard input")?;
-        text
-    } else {
-        fs::read_to_string(file).with_context(|| name.clone())?
-    };
+    let (name, text) = given::text(file)?;
     let (templates, others) = explain::templates(&name, &text)?;
     anyhow::ensure!(
         !templates.is_empty() || !others.is_empty(),

@@ -1,13 +1,10 @@
 //! `curfew inject`.
 
-use std::{fs, io::Read, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Context;
-
-use super::{print, report};
+use super::{given, print, report};
 use crate::{
     admission::{Engine, Outcome, Surroundings},
-    config::Config,
     inject::{Report, inject},
     plan::{Kubelets, Namespace, Version, Wish},
 };
@@ -41,18 +38,8 @@ pub(super) struct InjectArgs {
 
 pub(super) fn run(args: InjectArgs) -> anyhow::Result<ExitCode> {
     let InjectArgs { file, diff, strategy, kubelet, watch, config, quiet } = args;
-    let config = match config {
-        Some(path) => Config::load(&path)?,
-        None => Config::builtin()?,
-    };
-    let name = file.display().to_string();
-    let text = if name == "-" {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("standard input")?;
-        text
-    } else {
-        fs::read_to_string(&file).with_context(|| name.clone())?
-    };
+    let config = given::config(config.as_deref())?;
+    let (name, text) = given::text(&file)?;
     let kubelets = match kubelet {
         Some(oldest) => Kubelets::none_older("--kubelet allows", oldest),
         None => config.settings.nodes.kubelets_unseen(),

@@ -2,8 +2,8 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use super::print;
-use crate::{config::Config, policy};
+use super::{given, print};
+use crate::policy;
 
 /// Flags of `curfew policy`.
 #[derive(Debug, clap::Args)]
@@ -15,10 +15,7 @@ pub(super) struct PolicyArgs {
 
 pub(super) fn run(args: &PolicyArgs) -> anyhow::Result<ExitCode> {
     let PolicyArgs { config } = args;
-    let config = match config {
-        Some(path) => Config::load(path)?,
-        None => Config::builtin()?,
-    };
+    let config = given::config(config.as_deref())?;
     print(&policy::manifest(&config))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -4,9 +4,11 @@ use std::{path::PathBuf, process::ExitCode};
 
 use futures_util::{StreamExt, stream};
 
-use super::{print, report};
+use super::{
+    given::{self, ClusterArgs},
+    print, report,
+};
 use crate::{
-    config::Config,
     duration::Duration,
     plan::Namespace,
     rescue::{self, Circumstances, Cluster, Hanging, Outcome, Scope},
@@ -50,12 +52,8 @@ pub(super) struct RescueArgs {
     /// Take on pods, too, whose owner ends the sidecars itself: Argo Workflows, Tekton and the like
     #[arg(long)]
     include_handled: bool,
-    /// Context of the kubeconfig
-    #[arg(long)]
-    context: Option<String>,
-    /// Kubeconfig file
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     /// Configuration file, as the webhook's: its rows are known, too
     #[arg(long, value_name = "FILE", env = "CURFEW_CONFIG")]
     config: Option<PathBuf>,
@@ -81,11 +79,8 @@ pub(super) fn run(args: RescueArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn rescue(args: RescueArgs) -> anyhow::Result<ExitCode> {
-    let config = match &args.config {
-        Some(path) => Config::load(path)?,
-        None => Config::builtin()?,
-    };
-    let (cluster, own) = Cluster::connect(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
+    let config = given::config(args.config.as_deref())?;
+    let (cluster, own) = args.cluster.connect().await?;
     let namespace = if args.all_namespaces { None } else { Some(args.namespace.clone().unwrap_or(own)) };
     let scope = Scope { namespace, selector: args.selector.clone(), pods: args.pods.clone() };
     let now = rescue::now();

@@ -2,8 +2,8 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use super::print;
-use crate::{catalogue::Rows, config::Config};
+use super::{given, print};
+use crate::catalogue::Rows;
 
 /// Flags of `curfew catalogue`.
 #[derive(Debug, clap::Args)]
@@ -23,10 +23,7 @@ pub(super) fn run(args: &CatalogueArgs) -> anyhow::Result<ExitCode> {
         print(&(serde_json::to_string_pretty(&schema)? + "\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let config = match config {
-        Some(path) => Config::load(path)?,
-        None => Config::builtin()?,
-    };
+    let config = given::config(config.as_deref())?;
     print(&serde_saphyr::to_string(&config.catalogue)?)?;
     Ok(ExitCode::SUCCESS)
 }

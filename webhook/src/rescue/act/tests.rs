@@ -189,6 +189,14 @@ async fn the_limit_of_a_job_is_looked_up_once_and_where_it_counts() {
         }
         jobs
     });
+    let (found, _) = find(client).await.expect("pods");
+    let limits: Vec<_> = found.iter().map(|pod| (&*pod.pod, pod.backoff_limit)).collect();
+    assert_eq!(limits, [("never", None), ("first", Some(4)), ("second", Some(4))]);
+    assert_eq!(serving.await.expect("no panic"), 1, "one question about one Job");
+}
+
+/// Looks for pods that hang in the namespace `ns`, however short a time.
+async fn find(client: kube::Client) -> Result<(Vec<Hanging>, Vec<String>), crate::rescue::cluster::Denied> {
     let config = crate::config::Config::builtin().expect("a configuration");
     let around = crate::rescue::Circumstances {
         config: &config,
@@ -198,10 +206,7 @@ async fn the_limit_of_a_job_is_looked_up_once_and_where_it_counts() {
         include_handled: false,
     };
     let scope = Scope { namespace: Some("ns".to_owned()), selector: None, pods: Vec::new() };
-    let (found, _) = Cluster::new(client).find(&scope, around).await.expect("pods");
-    let limits: Vec<_> = found.iter().map(|pod| (&*pod.pod, pod.backoff_limit)).collect();
-    assert_eq!(limits, [("never", None), ("first", Some(4)), ("second", Some(4))]);
-    assert_eq!(serving.await.expect("no panic"), 1, "one question about one Job");
+    Cluster::new(client).find(&scope, around).await
 }
 
 #[tokio::test]
@@ -209,16 +214,7 @@ async fn pods_that_may_not_be_listed_are_an_error_with_the_right() {
     let (client, server) = client();
     let fake = Fake { forbidden: &["/pods"], ..Fake::default() };
     let serving = tokio::spawn(fake.serve(server));
-    let config = crate::config::Config::builtin().expect("a configuration");
-    let around = crate::rescue::Circumstances {
-        config: &config,
-        namespace: &crate::plan::Namespace::default(),
-        now: crate::rescue::now(),
-        older_than: Duration::ZERO,
-        include_handled: false,
-    };
-    let scope = Scope { namespace: Some("ns".to_owned()), selector: None, pods: Vec::new() };
-    let error = Cluster::new(client).find(&scope, around).await.expect_err("forbidden");
+    let error = find(client).await.expect_err("forbidden");
     assert!(error.to_string().starts_with("needs the right to list pods in namespace ns: "), "{error}");
     serving.abort();
 }
