@@ -196,9 +196,16 @@ fn bundle(scene: &Scene<'_>, authority: &Authority) -> Option<Move> {
 
 fn promotion(scene: &Scene<'_>, authority: &Authority, times: Times) -> Option<Move> {
     let next = authority.next.as_ref()?.certificate();
-    scene
-        .is_known(next, times)
-        .then(|| Move::new(Action::Promote, "every API server knows the CA's successor"))
+    let published = scene.published(next)?;
+    let reason = match published.seen >= times.hold {
+        true => "every API server knows the CA's successor",
+        // Nothing is lost by a successor that not all of them know yet: what this one has signed they refuse, all of them.
+        false if authority.active.certificate().life().to <= scene.now => {
+            "the CA has ended before its successor"
+        }
+        false => return None,
+    };
+    Some(Move::new(Action::Promote, reason))
 }
 
 fn settling(scene: &Scene<'_>, authority: &Authority, times: Times) -> Option<Move> {

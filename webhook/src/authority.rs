@@ -3,6 +3,7 @@
 //! [`curfew_certs::rotation`] decides; this looks at the two objects and carries the decisions out. Every replica
 //! does the same, and the Secret's resource version lets one of them through.
 
+mod act;
 mod configuration;
 mod metrics;
 mod place;
@@ -12,24 +13,27 @@ mod tests;
 
 pub use place::Place;
 
-use crate::serve::Gate;
+use crate::{
+    serve::{Gate, Readiness, Ready},
+    watch::pauses,
+};
+use act::Failure;
 use configuration::Configuration;
 use curfew_certs::{
-    Authority, CaCertificate, IssueError, Leaf, Resolver, SubjectName,
+    Authority, IssueError, Leaf, Resolver, SubjectName,
     rotation::{self, Action, Move, Scene, Serving, Sightings, Stored, Times},
 };
-use futures_util::{StreamExt, stream::BoxStream};
+use futures_util::{StreamExt, future::try_join, stream::BoxStream};
 use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Secret};
 use kube::{
     Api, Client,
-    api::{Patch, PatchParams},
     runtime::{WatchStreamExt, watcher},
 };
 use metrics::{Metrics, Outcome};
 use prometheus_client::registry::Registry;
 use secret::Content;
 use std::time::{Duration, Instant, SystemTime};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 /// One replica's part in keeping it.
 #[must_use = "nothing is served until the keeper runs"]
@@ -48,19 +52,9 @@ pub struct Keeper {
     remembered: Option<Authority>,
     sightings: Sightings,
     leaf: Option<Leaf>,
-}
-
-/// Why a move could not be made.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("{0}")]
-    Api(#[from] kube::Error),
-    #[error("{0}")]
-    Issue(#[from] IssueError),
-    #[error("no answer from the API server within {} s", ANSWER.as_secs())]
-    NoAnswer,
-    #[error("{0}")]
-    Refused(String),
+    readiness: Readiness,
+    /// Shut while nothing is served that API servers could trust.
+    gate: Option<Gate>,
 }
 
 /// One moment: lives are judged by the clock on the wall, waits by one that nobody sets.
@@ -73,13 +67,15 @@ struct Moment {
 
 /// How long a write may take: what else is to be done must not wait for one that hangs.
 const ANSWER: Duration = Duration::from_secs(10);
+/// What readiness waits for.
+const GATE: &str = "a certificate API servers trust";
 /// A rest after each attempt. Whoever else writes to the same objects, with another opinion, is not raced.
 const REST: Duration = Duration::from_millis(250);
 
 // === impl Keeper ===
 
 impl Keeper {
-    /// A keeper that puts what it serves into `resolver`.
+    /// A keeper that puts what it serves into `resolver`; ready while that is valid.
     ///
     /// # Errors
     /// As [`Place::names`].
@@ -88,6 +84,7 @@ impl Keeper {
         place: Place,
         times: Times,
         resolver: Resolver,
+        readiness: Readiness,
         registry: &mut Registry,
     ) -> Result<Self, IssueError> {
         Ok(Self {
@@ -104,18 +101,19 @@ impl Keeper {
             remembered: None,
             sightings: Sightings::default(),
             leaf: None,
+            gate: Some(readiness.gate(GATE)),
+            readiness,
         })
     }
 
-    /// Keeps it for as long as this is polled; `gate` opens when something is served.
-    pub async fn run(mut self, gate: Gate) {
-        let mut gate = Some(gate);
+    /// Keeps it for as long as this is polled.
+    pub async fn run(mut self) {
         let mut secrets = followed(self.secrets.clone(), &self.place.secret);
         let mut configurations = followed(self.configurations.clone(), &self.place.configuration);
         let start = Instant::now();
-        let mut clock = interval(self.times.look());
-        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let due = self.sightings.until_next(self.times.hold, start.elapsed());
+            let pause = due.unwrap_or(Duration::MAX).min(self.times.look());
             tokio::select! {
                 Some(seen) = secrets.next() => match seen {
                     Ok(secret) => self.secret = Some(Content::of(secret)),
@@ -127,14 +125,9 @@ impl Keeper {
                         self.blind("MutatingWebhookConfiguration", &self.place.configuration, &error);
                     }
                 },
-                _ = clock.tick() => {}
+                () = sleep(pause) => {}
             }
             let tried = self.keep(Moment { wall: SystemTime::now(), running: start.elapsed() }).await;
-            if self.leaf.is_some()
-                && let Some(gate) = gate.take()
-            {
-                gate.open();
-            }
             if tried {
                 sleep(REST).await;
             }
@@ -143,8 +136,18 @@ impl Keeper {
 
     /// Looks at what was last seen and does what follows; tells whether anything did.
     async fn keep(&mut self, now: Moment) -> bool {
-        let moves = self.moves(now);
+        let mut moves = self.moves(now);
         let tries = !moves.is_empty();
+        // A watch may stand still, and what was seen by it be old. A leaf of the same CA needs no more than that.
+        if !moves.iter().all(|found| self.renews(&found.action)) {
+            match self.look_again().await {
+                Ok(()) => moves = self.moves(now),
+                Err(error) => {
+                    tracing::warn!(%error, "Certificates: cannot see how things are, trying again");
+                    moves.retain(|found| self.renews(&found.action));
+                }
+            }
+        }
         for Move { action, reason } in moves {
             let made = timeout(ANSWER, self.make(&action, now.wall)).await.unwrap_or(Err(Failure::NoAnswer));
             let (name, outcome) = (action.name(), Outcome::of(&made));
@@ -158,7 +161,33 @@ impl Keeper {
                 }
             }
         }
+        self.show_readiness(now);
         tries
+    }
+
+    /// Another replica may have what this one has not.
+    fn show_readiness(&mut self, now: Moment) {
+        let serves = self.leaf.as_ref().is_some_and(|leaf| leaf.life.contains(now.wall));
+        self.gate = match self.gate.take() {
+            _ if serves => None,
+            None => Some(self.readiness.gate(GATE)),
+            shut => shut,
+        };
+    }
+
+    /// Whether it signs a leaf by the CA of the one that is served.
+    fn renews(&self, action: &Action) -> bool {
+        let signs = self.remembered.as_ref().map(|authority| authority.active.certificate());
+        *action == Action::Serve && self.leaf.as_ref().map(|leaf| &leaf.issuer) == signs
+    }
+
+    async fn look_again(&mut self) -> Result<(), Failure> {
+        let Place { secret, configuration, .. } = &self.place;
+        let both = try_join(self.secrets.get_opt(secret), self.configurations.get_opt(configuration));
+        let (secret, configuration) = timeout(ANSWER, both).await.map_err(|_| Failure::NoAnswer)??;
+        self.secret = Some(Content::of(secret));
+        self.configuration = Some(Configuration::of(configuration));
+        Ok(())
     }
 
     fn moves(&mut self, now: Moment) -> Vec<Move> {
@@ -190,61 +219,12 @@ impl Keeper {
             serving: self.leaf.as_ref().map(|leaf| Serving { issuer: &leaf.issuer, life: leaf.life }),
             asked: secret.asks_for_another(),
         };
-        rotation::moves(&scene, self.times)
-    }
-
-    async fn make(&mut self, action: &Action, now: SystemTime) -> Result<(), Failure> {
-        let life = self.times.ca_life;
-        let held = || self.remembered.as_ref().ok_or_else(|| Failure::Refused("there is no CA".to_owned()));
-        match action {
-            Action::Create(trusted) => {
-                self.write(&Authority::create(trusted.clone(), now, life)?, false).await
-            }
-            Action::Restore => self.write(held()?, false).await,
-            Action::Amend(ca) => self.write(&held()?.trusting(ca), true).await,
-            Action::Stage => self.write(&held()?.staged(now, life)?, false).await,
-            Action::Promote => self.write(&held()?.promoted(now), true).await,
-            Action::Settle => self.write(&held()?.settled(), true).await,
-            Action::Publish(bundle) => self.publish(bundle).await,
-            Action::Serve => {
-                let leaf = held()?.active.sign(&self.names, now, self.times.leaf_life)?;
-                self.resolver.replace(leaf.key.clone());
-                self.leaf = Some(leaf);
-                Ok(())
-            }
-            Action::Refuse => {
-                let Place { namespace, secret, .. } = &self.place;
-                Err(Failure::Refused(format!(
-                    "Secret {namespace}/{secret} lacks the label {}, so it is not Curfew's: delete it, or name another \
-                     by --tls-secret",
-                    secret::LABEL
-                )))
-            }
+        let mut moves = rotation::moves(&scene, self.times);
+        if self.readiness.state() == Ready::Draining {
+            // Those that stay may have been told of other lives.
+            moves.retain(|found| found.action == Action::Serve);
         }
-    }
-
-    /// `still_asked`: whether a wish for another CA that came meanwhile stays.
-    async fn write(&self, authority: &Authority, still_asked: bool) -> Result<(), Failure> {
-        let Some(seen) = &self.secret else { return Ok(()) };
-        let asked = still_asked && seen.asks_for_another();
-        let secret = secret::holding(authority, &self.place.secret, seen.metadata(), asked);
-        match seen.metadata() {
-            None => self.secrets.create(&Default::default(), &secret).await?,
-            Some(_) => self.secrets.replace(&self.place.secret, &Default::default(), &secret).await?,
-        };
-        Ok(())
-    }
-
-    async fn publish(&self, bundle: &[CaCertificate]) -> Result<(), Failure> {
-        let patch = self.configuration.as_ref().and_then(|seen| seen.patch(bundle));
-        let name = &self.place.configuration;
-        let patch = patch.ok_or_else(|| {
-            Failure::Refused(format!("there is no MutatingWebhookConfiguration {name} with a webhook yet"))
-        })?;
-        // So that who looks at its fields' managers sees whose the bundles are.
-        let parameters = PatchParams { field_manager: Some("curfew".to_owned()), ..PatchParams::default() };
-        self.configurations.patch_metadata(name, &parameters, &Patch::Json::<()>(patch)).await?;
-        Ok(())
+        moves
     }
 
     fn blind(&self, kind: &str, name: &str, error: &watcher::Error) {
@@ -260,5 +240,5 @@ where
     K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + 'static,
     K::DynamicType: Default,
 {
-    watcher::watch_object(api, name).default_backoff().boxed()
+    watcher::watch_object(api, name).backoff(pauses()).boxed()
 }

@@ -46,6 +46,12 @@ impl Sightings {
         };
         self.list.iter().map(published).collect()
     }
+
+    /// How long after `at` the next CA will have been seen for as long as `hold`, if one has yet to be.
+    pub fn until_next(&self, hold: Duration, at: Duration) -> Option<Duration> {
+        let left = |sighting: &Sighting| (sighting.since + hold).checked_sub(at);
+        self.list.iter().filter_map(left).filter(|left| !left.is_zero()).min()
+    }
 }
 
 #[cfg(test)]
@@ -69,5 +75,8 @@ mod tests {
         assert_eq!(look(&[&old, &new], 110), [(10, true), (0, false)]);
         assert_eq!(look(&[&new], 120), [(10, false)]);
         assert_eq!(look(&[&new, &old], 130), [(20, false), (0, false)]);
+        let next = |at| sightings.until_next(Duration::from_secs(30), Duration::from_secs(at));
+        let expected = [(130, Some(10)), (139, Some(1)), (140, Some(20)), (159, Some(1)), (160, None)];
+        assert_eq!(expected.map(|(at, _)| (at, next(at).map(|left| left.as_secs()))), expected);
     }
 }

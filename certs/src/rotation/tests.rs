@@ -114,6 +114,25 @@ fn a_successor_signs_after_it_was_published_and_held() {
 }
 
 #[test]
+fn a_successor_signs_at_once_when_the_ca_has_ended_before_it_was_held() {
+    let staged = authority().staged(now(), DAY * 365 * 2).unwrap();
+    let ended = now() + DAY * 366;
+    let leaf = staged.active.sign(&["localhost".parse().unwrap()], now(), DAY * 365).unwrap();
+    let serving = Some(Serving { issuer: &leaf.issuer, life: leaf.life });
+    let at_its_end = |authority, bundle| Scene { serving, ..scene(Stored::Held(authority), bundle, ended) };
+    let old = published([staged.active.certificate().clone()], DAY);
+    assert_eq!(names(&at_its_end(&staged, &old)), ["publish"]);
+    let both = published(staged.bundle(), SECOND);
+    assert_eq!(names(&at_its_end(&staged, &both)), ["promote"]);
+    let promoted = staged.promoted(ended);
+    assert!(names(&at_its_end(&promoted, &both)).contains(&"serve"));
+    // Whoever starts then need not wait either.
+    let [_, new] = &both[..] else { panic!("{both:?}") };
+    let found = [Published { found: true, ..new.clone() }];
+    assert_eq!(names(&scene(Stored::Held(&promoted), &found, ended)), ["serve"]);
+}
+
+#[test]
 fn a_secret_from_a_backup_is_told_of_the_ca_in_use_before_anything_is_published() {
     let (old, new) = (authority(), authority());
     let leaf = new.active.sign(&["localhost".parse().unwrap()], now(), DAY * 7).unwrap();

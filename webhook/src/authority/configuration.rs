@@ -5,10 +5,17 @@ use json_patch::Patch;
 use k8s_openapi::{ByteString, api::admissionregistration::v1::MutatingWebhookConfiguration};
 use serde_json::json;
 
+/// Says whose the bundles are: replicas of before that still run must not overwrite what cert-manager or the user has put
+/// there since.
+const MODE: &str = "curfew.dev/certificates";
+const OURS: &str = "self-managed";
+
 /// What was seen of it.
 #[derive(Debug, Default)]
 pub(super) struct Configuration {
     version: String,
+    /// Who else keeps the bundles, if somebody does.
+    kept_by: Option<String>,
     /// By webhook, in its order: name and bundle.
     webhooks: Vec<(String, Vec<CaCertificate>)>,
 }
@@ -23,7 +30,26 @@ impl Configuration {
             let ByteString(bundle) = webhook.client_config.ca_bundle.unwrap_or_default();
             (webhook.name, CaCertificate::bundle_from_pem(&String::from_utf8_lossy(&bundle)))
         });
-        Self { version: metadata.resource_version.unwrap_or_default(), webhooks: webhooks.collect() }
+        let mode = metadata.annotations.unwrap_or_default().remove(MODE);
+        Self {
+            version: metadata.resource_version.unwrap_or_default(),
+            kept_by: mode.filter(|mode| mode != OURS),
+            webhooks: webhooks.collect(),
+        }
+    }
+
+    /// Why nothing is to be put into the bundles, if that is so.
+    pub(super) fn refusal(&self, name: &str) -> Option<String> {
+        match &self.kept_by {
+            Some(mode) => Some(format!(
+                "MutatingWebhookConfiguration {name} has the annotation {MODE}: {mode}, so its bundles are not Curfew's: \
+                 they stay, and who runs with --tls-secret has to go, or the annotation"
+            )),
+            None if self.webhooks.is_empty() => {
+                Some(format!("there is no MutatingWebhookConfiguration {name} with a webhook yet"))
+            }
+            None => None,
+        }
     }
 
     /// What every webhook's bundle holds.
@@ -39,11 +65,8 @@ impl Configuration {
         self.webhooks.iter().any(|(_, bundle)| bundle.len() != trusted)
     }
 
-    /// Puts `bundle` into every webhook; none where there is nothing to put it into.
-    pub(super) fn patch(&self, bundle: &[CaCertificate]) -> Option<Patch> {
-        if self.webhooks.is_empty() {
-            return None;
-        }
+    /// Puts `bundle` into every webhook.
+    pub(super) fn patch(&self, bundle: &[CaCertificate]) -> Result<Patch, serde_json::Error> {
         let bundle = json!(ByteString(pem_of(bundle).into_bytes()));
         // With this the API server takes it for an update of what was seen: a conflict if that is no longer so.
         let mut operations =
@@ -52,6 +75,6 @@ impl Configuration {
             let path = format!("/webhooks/{place}/clientConfig/caBundle");
             operations.push(json!({"op": "add", "path": path, "value": bundle}));
         }
-        serde_json::from_value(json!(operations)).ok()
+        serde_json::from_value(json!(operations))
     }
 }

@@ -1,7 +1,7 @@
 //! Replicas against an API server that keeps the two objects, refuses stale writes, and may be told to refuse all.
 
 use super::*;
-use curfew_certs::rotation::Times;
+use curfew_certs::{CaCertificate, rotation::Times};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use json_patch::Patch;
@@ -22,6 +22,8 @@ struct Cluster(Arc<Mutex<State>>);
 struct State {
     secret: Value,
     configuration: Value,
+    /// Both as they were when the round began: all of it happens at the same moment.
+    seen: [Value; 2],
     version: u64,
     refuses: bool,
 }
@@ -35,7 +37,14 @@ impl Cluster {
             "metadata": {"name": "00-curfew", "resourceVersion": "1"},
             "webhooks": [webhook("namespaces.curfew.dev"), webhook("pods.curfew.dev")],
         });
-        Self(Arc::new(Mutex::new(State { secret: Value::Null, configuration, version: 1, refuses: false })))
+        let seen = [Value::Null, configuration.clone()];
+        Self(Arc::new(Mutex::new(State {
+            secret: Value::Null,
+            configuration,
+            seen,
+            version: 1,
+            refuses: false,
+        })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -62,25 +71,25 @@ impl Cluster {
             configuration: name("00-curfew"),
         };
         let client = Client::new(service, "curfew");
-        Keeper::new(client, place, Times::default(), Resolver::default(), &mut Registry::default()).unwrap()
+        let (resolver, readiness) = (Resolver::default(), Readiness::default());
+        Keeper::new(client, place, Times::default(), resolver, readiness, &mut Registry::default()).unwrap()
     }
 
     /// Lets `keeper` see the objects as they are.
     fn show(&self, keeper: &mut Keeper) {
-        let state = self.state();
-        keeper.secret = Some(Content::of(serde_json::from_value(state.secret.clone()).unwrap()));
-        keeper.configuration =
-            Some(Configuration::of(serde_json::from_value(state.configuration.clone()).unwrap()));
+        let [secret, configuration] = self.state().seen.clone();
+        keeper.secret = Some(Content::of(serde_json::from_value(secret).unwrap()));
+        keeper.configuration = Some(Configuration::of(serde_json::from_value(configuration).unwrap()));
     }
 
     /// Both look and act, one after the other, at `now`.
     async fn round(&self, keepers: &mut [Keeper], now: SystemTime) {
+        self.state().is_seen();
         for keeper in keepers.iter_mut() {
             self.show(keeper);
         }
         for keeper in keepers {
-            let running = now.duration_since(SystemTime::UNIX_EPOCH).unwrap();
-            keeper.keep(Moment { wall: now, running }).await;
+            keeper.keep(moment(now)).await;
         }
     }
 
@@ -100,6 +109,11 @@ impl Cluster {
 }
 
 impl State {
+    /// Another round begins.
+    fn is_seen(&mut self) {
+        self.seen = [self.secret.clone(), self.configuration.clone()];
+    }
+
     fn answer(&mut self, method: &Method, path: &str, body: &[u8]) -> (StatusCode, Value) {
         let failure = |code: StatusCode, reason: &str| {
             let status = json!({"kind": "Status", "status": "Failure", "code": code.as_u16(), "reason": reason,
@@ -108,6 +122,14 @@ impl State {
         };
         if self.refuses {
             return failure(StatusCode::FORBIDDEN, "Forbidden");
+        }
+        if method == Method::GET {
+            let [secret, configuration] = &self.seen;
+            let found = if path.ends_with("/00-curfew") { configuration } else { secret };
+            return match found.is_null() {
+                true => failure(StatusCode::NOT_FOUND, "NotFound"),
+                false => (StatusCode::OK, found.clone()),
+            };
         }
         let sent: Value = serde_json::from_slice(body).unwrap();
         self.version += 1;
@@ -143,6 +165,10 @@ impl State {
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         (StatusCode::OK, object.clone())
     }
+}
+
+fn moment(wall: SystemTime) -> Moment {
+    Moment { wall, running: wall.duration_since(SystemTime::UNIX_EPOCH).unwrap() }
 }
 
 fn issuer(keeper: &Keeper) -> &CaCertificate {
@@ -244,4 +270,76 @@ async fn a_bundle_somebody_blanked_is_put_back() {
         cluster.rounds(&mut keepers, now + SECOND * 10 * place as u32, 2).await;
         assert_eq!(cluster.state().configuration["webhooks"], before);
     }
+}
+
+#[tokio::test]
+async fn bundles_that_somebody_else_keeps_stay_as_they_are_and_what_is_served_goes_on() {
+    let cluster = Cluster::new();
+    let mut keepers = [cluster.replica()];
+    let now = cluster.rounds(&mut keepers, SystemTime::now(), 4).await;
+    for (mode, stays) in [("files", true), ("self-managed", false)] {
+        let theirs = json!({"caBundle": "dGhlaXJz"});
+        cluster.state().configuration["webhooks"][0]["clientConfig"] = theirs.clone();
+        cluster.state().configuration["metadata"]["resourceVersion"] = json!(mode);
+        cluster.state().configuration["metadata"]["annotations"] = json!({"curfew.dev/certificates": mode});
+        cluster.rounds(&mut keepers, now + SECOND * 10, 4).await;
+        assert_eq!(cluster.state().configuration["webhooks"][0]["clientConfig"] == theirs, stays, "{mode}");
+        assert!(keepers[0].leaf.is_some());
+    }
+}
+
+#[tokio::test]
+async fn what_a_watch_that_stands_still_has_shown_is_not_acted_upon() {
+    let cluster = Cluster::new();
+    let mut keepers = [cluster.replica(), cluster.replica()];
+    let now = cluster.rounds(&mut keepers, SystemTime::now(), 4).await;
+    let first = cluster.authority();
+    // One no longer sees the configuration, in which the successor is published, and blanked before the hold is over.
+    cluster.state().secret["metadata"]["annotations"] = json!({"curfew.dev/rotate": ""});
+    let now = cluster.rounds(&mut keepers, now, 4).await;
+    let [blind, _] = keepers;
+    let mut keepers = [blind];
+    assert!(cluster.authority().next.is_some());
+    for place in 0..2 {
+        cluster.state().configuration["webhooks"][place]["clientConfig"] = json!({});
+    }
+    cluster.state().configuration["metadata"]["resourceVersion"] = json!("blanked");
+    cluster.state().is_seen();
+    keepers[0].keep(moment(now + SECOND * 40)).await;
+    assert_eq!(cluster.authority().active, first.active);
+    // It is put back, and held for as long as the first time.
+    let now = cluster.rounds(&mut keepers, now + SECOND * 41, 20).await;
+    assert_eq!(cluster.authority().active, first.active);
+    cluster.rounds(&mut keepers, now, 20).await;
+    assert_ne!(cluster.authority().active, first.active);
+}
+
+#[tokio::test]
+async fn who_drains_begins_nothing_and_goes_on_serving() {
+    let cluster = Cluster::new();
+    let mut keepers = [cluster.replica()];
+    let now = cluster.rounds(&mut keepers, SystemTime::now(), 4).await;
+    let leaf = keepers[0].leaf.clone().unwrap();
+    keepers[0].readiness.drain();
+    cluster.state().secret["metadata"]["annotations"] = json!({"curfew.dev/rotate": ""});
+    cluster.rounds(&mut keepers, now + DAY * 6, 40).await;
+    assert!(cluster.authority().next.is_none());
+    assert_ne!(keepers[0].leaf.as_ref().unwrap().key_pem, leaf.key_pem);
+}
+
+#[tokio::test]
+async fn is_ready_while_what_is_served_is_valid() {
+    let cluster = Cluster::new();
+    let mut keepers = [cluster.replica()];
+    let readiness = keepers[0].readiness.clone();
+    assert_eq!(readiness.state(), Ready::Waiting(vec![GATE]));
+    let now = cluster.rounds(&mut keepers, SystemTime::now(), 4).await;
+    assert_eq!(readiness.state(), Ready::Yes);
+    // Its CA has ended, and nothing can be done about it.
+    cluster.state().refuses = true;
+    cluster.round(&mut keepers, now + DAY * 366).await;
+    assert_eq!(readiness.state(), Ready::Waiting(vec![GATE]));
+    cluster.state().refuses = false;
+    cluster.rounds(&mut keepers, now + DAY * 366, 4).await;
+    assert_eq!(readiness.state(), Ready::Yes);
 }
