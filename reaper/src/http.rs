@@ -96,8 +96,8 @@ impl Exchange {
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return None,
                 Err(Errno::CONNREFUSED) => return Some(Outcome::Refused),
-                // It may have answered before it stopped listening to us.
-                Err(Errno::PIPE | Errno::CONNRESET) if self.connected => break,
+                // It may have answered before it stopped listening to us, and the rest will never be sent.
+                Err(Errno::PIPE | Errno::CONNRESET) if self.connected => self.sent = self.request.len(),
                 Err(error) => return Some(failed("no connection", error)),
             }
         }
@@ -194,7 +194,38 @@ fn read(answer: &[u8]) -> Option<Answer> {
 
 #[cfg(test)]
 mod tests {
+    use std::{io::Write as _, net::TcpListener, time::Duration};
+
+    use rustix::event::poll;
+
     use super::*;
+    use crate::drive::timespec;
+
+    #[test]
+    fn who_answers_and_hangs_up_amid_a_request_is_understood_at_once() {
+        for (says, understood) in [
+            ("HTTP/1.1 200 OK\r\n\r\nOK", Outcome::Answered(Answer { status: 200, said: "OK".to_owned() })),
+            ("", Outcome::Failed("hung up without an answer".to_owned())),
+        ] {
+            let proxy = TcpListener::bind("127.0.0.1:0").expect("a port");
+            let address = proxy.local_addr().expect("an address");
+            let endpoint = format!("http://{address}/").parse().expect("an endpoint");
+            // More than the kernel takes for somebody who reads nothing.
+            let request = vec![b'a'; 64 << 20];
+            let deadline = Instant::now() + Duration::from_secs(3600);
+            let mut exchange = Exchange::begin(&endpoint, request, deadline).expect("a connection");
+            let (mut stream, _) = proxy.accept().expect("a connection");
+            assert_eq!(exchange.advance(Instant::now()), None);
+            assert!(exchange.connected && exchange.sent < exchange.request.len(), "{} sent", exchange.sent);
+            stream.write_all(says.as_bytes()).expect("says it");
+            // With a request that was not read this is a reset.
+            drop(stream);
+            let mut hung_up = [PollFd::new(&exchange.socket, PollFlags::empty())];
+            let seen = poll(&mut hung_up, Some(&timespec(Duration::from_secs(20)))).expect("polls");
+            assert_eq!(seen, 1, "the reset has come");
+            assert_eq!(exchange.advance(Instant::now()), Some(understood));
+        }
+    }
 
     #[test]
     fn reads_status_and_first_line() {
