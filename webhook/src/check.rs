@@ -3,8 +3,10 @@
 //! [`gather`] looks and judges nothing; [`judge`] makes [`Finding`]s of the [`Facts`], purely, each check in a file of
 //! its own. What could not be looked at is said, and never taken for well.
 
+mod behaviour;
 mod certificate;
 mod configuration;
+mod exclusion;
 mod finding;
 mod gather;
 mod hooks;
@@ -24,7 +26,7 @@ mod settings;
 mod switches;
 mod uninstall;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{
     api::{
@@ -35,8 +37,11 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 
+pub use behaviour::behaviour;
+pub(crate) use exclusion::{LET_IN, left_out_by};
 pub use finding::{Finding, Severity};
 pub use gather::gather;
+pub(crate) use known::is_curfew;
 pub(crate) use nodes::abilities;
 pub use probe::{Probe, dry_run};
 pub(crate) use probe::{Status, status_of};
@@ -69,18 +74,20 @@ pub struct Facts {
     pub config: Seen<Option<ConfigMap>>,
     /// Secrets that Curfew's Deployment names, and the certificates in them, PEM; none where there is no such Secret.
     pub secrets: BTreeMap<String, Seen<Option<String>>>,
-    /// Nodes.
+    /// Nodes, those that count by the configuration.
     pub nodes: Seen<Vec<Node>>,
     /// Namespaces.
     pub namespaces: Seen<Vec<Namespace>>,
+    /// Whether namespaces that opted in hold the Secrets that are added to their pods, by namespace and Secret.
+    pub pull_secrets: BTreeMap<(String, String), Seen<bool>>,
     /// What became of a pod that was not really made, by the namespace it was to be made in.
     pub probes: BTreeMap<String, Probe>,
     /// Pods Curfew was asked about that are not over.
     pub pods: Seen<Vec<Pod>>,
     /// What Curfew's service account may do of what it needs.
     pub rights: Vec<(Right, Seen<bool>)>,
-    /// Whether the policy that keeps the watch to its annotation is there and bound.
-    pub policy: Seen<bool>,
+    /// The resources on which bound policies of Curfew's keep its account to what it needs.
+    pub policed: Seen<BTreeSet<String>>,
     /// Deployments beside the injectors of meshes: their images tell versions.
     pub injectors: Seen<Vec<Deployment>>,
 }
@@ -111,6 +118,12 @@ impl Facts {
     fn ours(&self) -> impl Iterator<Item = &MutatingWebhookConfiguration> {
         let all = self.configurations.as_deref().unwrap_or_default();
         all.iter().filter(|one| known::is_ours(one, &self.own))
+    }
+
+    /// The configuration that leaves a namespace out, whatever its label says.
+    fn left_out_by(&self, namespace: &Namespace) -> Option<&str> {
+        let metadata = &namespace.metadata;
+        left_out_by(self.ours(), metadata.name.as_deref().unwrap_or_default(), metadata.labels.as_ref())
     }
 
     /// Curfew's own Deployment.

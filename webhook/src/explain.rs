@@ -10,6 +10,7 @@ mod job;
 mod pod;
 mod report;
 mod selection;
+mod surroundings;
 mod target;
 mod template;
 mod testrun;
@@ -17,8 +18,9 @@ mod testrun;
 use serde::Serialize;
 
 pub use file::{Template, templates};
-pub use gather::{Cluster, Surroundings};
+pub use gather::Cluster;
 pub use report::{as_json, text};
+pub use surroundings::Surroundings;
 pub use target::{Kind, Target};
 
 /// What is to be said of one object.

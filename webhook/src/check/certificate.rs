@@ -10,10 +10,8 @@ use super::{
 
 const SUBJECT: &str = "certificate";
 const DAY: i64 = 24 * 60 * 60;
-/// What is renewed by nobody but its user is told of this long before its end.
+/// Told of this long before its end, as by the alerts: whoever renews it, Curfew itself included, would have done so by then.
 const SOON: i64 = 30 * DAY;
-/// Of a CA that Curfew renews at two thirds of its life, so little is left only where that does not happen.
-const LATE: i64 = 7 * DAY;
 
 /// One that was read.
 struct Read<'a> {
@@ -63,12 +61,8 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     };
     let own = facts.deployment().map(settings::certificates);
     let renewed = matches!(own, Some(Certificates::Own(_)));
-    findings.push(life(
-        facts,
-        &format!("the CA that the API server trusts ({name})"),
-        longest,
-        if renewed { LATE } else { SOON },
-    ));
+    let which = if bundle.len() > 1 { "the last of the CAs" } else { "the CA" };
+    findings.push(life(facts, &format!("{which} that the API server trusts ({name})"), longest));
     for (secret, seen) in &facts.secrets {
         findings.extend(match seen {
             Err(why) => vec![Finding::unseen(SUBJECT, &format!("Secret {secret}"), why)],
@@ -82,7 +76,7 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
                 Finding::fail(SUBJECT, format!("Secret {secret} is not there: Curfew has no certificate"))
                     .mend("make it, with tls.crt and tls.key"),
             ],
-            Ok(Some(text)) if renewed => authority(secret, text, &bundle),
+            Ok(Some(text)) if renewed => authority(facts, secret, text, &bundle),
             Ok(Some(text)) => served(facts, secret, text, &bundle, injected.is_some()),
         });
     }
@@ -90,7 +84,7 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
 }
 
 /// The CA that replicas sign their certificates with.
-fn authority(secret: &str, text: &str, bundle: &[Read<'_>]) -> Vec<Finding> {
+fn authority(facts: &Facts, secret: &str, text: &str, bundle: &[Read<'_>]) -> Vec<Finding> {
     let pems = blocks(text.as_bytes());
     let held: Vec<_> = pems.iter().filter_map(read).collect();
     // The first is the one that signs (`ca.crt`): the others are its successor, and those before it.
@@ -101,8 +95,15 @@ fn authority(secret: &str, text: &str, bundle: &[Read<'_>]) -> Vec<Finding> {
                 .mend("replicas heal it unless it is another's: see their log, or delete it"),
         ];
     };
+    let mut life = life(facts, &format!("the CA that signs, in Secret {secret},"), active.ends());
+    if life.mend.is_some() {
+        life.mend = Some(
+            "replicas replace it after two thirds of its life: see their log for what keeps them from that"
+                .to_owned(),
+        );
+    }
     let trusted = bundle.iter().any(|ca| ca.certificate.as_raw() == active.certificate.as_raw());
-    vec![match trusted {
+    let trust = match trusted {
         true => Finding::ok(SUBJECT, format!("the API server trusts the CA in Secret {secret}")),
         false => Finding::fail(
             SUBJECT,
@@ -111,7 +112,8 @@ fn authority(secret: &str, text: &str, bundle: &[Read<'_>]) -> Vec<Finding> {
         .mend(
             "replicas put it there: see their log, and that nothing else writes the caBundle (Argo CD, Flux)",
         ),
-    }]
+    };
+    vec![life, trust]
 }
 
 /// The certificate that replicas read from a file.
@@ -132,7 +134,7 @@ fn served(
     } else {
         "renew it, in the Secret: replicas read it again"
     };
-    let mut findings = vec![life(facts, &format!("the certificate in Secret {secret}"), leaf.ends(), SOON)];
+    let mut findings = vec![life(facts, &format!("the certificate in Secret {secret}"), leaf.ends())];
     if let Some(late) = findings.iter_mut().find(|found| found.mend.is_some()) {
         late.mend = Some(renew.to_owned());
     }
@@ -164,14 +166,14 @@ fn served(
 }
 
 /// How long something still lives.
-fn life(facts: &Facts, what: &str, ends: i64, soon: i64) -> Finding {
+fn life(facts: &Facts, what: &str, ends: i64) -> Finding {
     let left = ends - facts.now.as_second();
     if left <= 0 {
         return Finding::fail(SUBJECT, format!("{what} ended {} days ago", -left / DAY))
             .mend("have another issued");
     }
     let text = format!("{what} lives for {} more days", left / DAY);
-    match left < soon {
+    match left < SOON {
         true => Finding::warn(SUBJECT, text).mend("have another issued"),
         false => Finding::ok(SUBJECT, text),
     }

@@ -2,7 +2,10 @@
 
 mod rights;
 
-use std::{collections::BTreeMap, fmt::Debug};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+};
 
 use futures_util::{StreamExt, stream};
 use k8s_openapi::{
@@ -35,7 +38,7 @@ const AT_ONCE: usize = 8;
 pub async fn gather(client: &Client, own: &str, fallback: &str) -> anyhow::Result<Facts> {
     let server = client.apiserver_version().await?.git_version.parse().ok();
     let everything = ListParams::default();
-    let (configurations, deployments, nodes, namespaces, pods, policy) = tokio::join!(
+    let (configurations, deployments, namespaces, pods, policed) = tokio::join!(
         list(
             Api::<MutatingWebhookConfiguration>::all(client.clone()),
             &everything,
@@ -43,10 +46,9 @@ pub async fn gather(client: &Client, own: &str, fallback: &str) -> anyhow::Resul
             None
         ),
         deployments(client, own),
-        list(Api::all(client.clone()), &everything, "list nodes", None),
         list(Api::<Namespace>::all(client.clone()), &everything, "list namespaces", None),
         touched(client),
-        policy(client),
+        policed(client),
     );
     let mut facts = Facts {
         now: rescue::now(),
@@ -56,16 +58,20 @@ pub async fn gather(client: &Client, own: &str, fallback: &str) -> anyhow::Resul
         deployments,
         config: Ok(None),
         secrets: BTreeMap::new(),
-        nodes,
+        nodes: Ok(Vec::new()),
         namespaces,
+        pull_secrets: BTreeMap::new(),
         probes: BTreeMap::new(),
         pods,
         rights: Vec::new(),
-        policy,
+        policed,
         injectors: Ok(Vec::new()),
     };
     facts.config = config(client, &facts).await;
+    let settings = settings::of(&facts).unwrap_or_default();
+    facts.nodes = list(Api::all(client.clone()), &settings.nodes.listed(), "list nodes", None).await;
     facts.secrets = secrets(client, &facts).await;
+    facts.pull_secrets = pull_secrets(client, &facts, &settings.reaper.image_pull_secrets).await;
     facts.probes = probes(client, &facts, fallback).await;
     facts.rights = rights::of(client, &facts).await;
     facts.injectors = injectors(client, &facts).await;
@@ -87,7 +93,7 @@ where
 }
 
 /// An object by its name; none where it is not there.
-async fn get<K>(client: &Client, namespace: &str, name: &str, right: &str) -> Seen<Option<K>>
+pub(super) async fn get<K>(client: &Client, namespace: &str, name: &str, right: &str) -> Seen<Option<K>>
 where
     K: Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     K::DynamicType: Default,
@@ -96,9 +102,14 @@ where
     answer.map_err(|error| denied(error, right, Some(namespace), name).into())
 }
 
+/// Objects with Curfew's name as their label.
+pub(super) fn of_curfew() -> ListParams {
+    ListParams::default().labels(&format!("{NAME_LABEL}={NAME}"))
+}
+
 /// Curfew's Deployments everywhere, or at least its own.
 async fn deployments(client: &Client, own: &str) -> Seen<Vec<Deployment>> {
-    let ours = ListParams::default().labels(&format!("{NAME_LABEL}={NAME}"));
+    let ours = of_curfew();
     match list(Api::all(client.clone()), &ours, "list deployments", None).await {
         Ok(all) => Ok(all),
         Err(_) => list(Api::namespaced(client.clone(), own), &ours, "list deployments", Some(own)).await,
@@ -112,20 +123,24 @@ async fn touched(client: &Client) -> Seen<Vec<Pod>> {
     list(Api::all(client.clone()), &parameters, "list pods", None).await
 }
 
-/// Whether a policy with Curfew's label is bound to deny.
-async fn policy(client: &Client) -> Seen<bool> {
-    let ours = ListParams::default().labels(&format!("{NAME_LABEL}={NAME}"));
+/// The resources that policies with Curfew's label, bound to deny, are about.
+async fn policed(client: &Client) -> Seen<BTreeSet<String>> {
     let right = "list validatingadmissionpolicies";
-    let policies = list(Api::<ValidatingAdmissionPolicy>::all(client.clone()), &ours, right, None).await?;
+    let api = Api::<ValidatingAdmissionPolicy>::all(client.clone());
+    let policies = list(api, &of_curfew(), right, None).await?;
     let right = "list validatingadmissionpolicybindings";
     let everything = ListParams::default();
     let bindings =
         list(Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()), &everything, right, None).await?;
-    let names: Vec<_> = policies.into_iter().filter_map(|policy| policy.metadata.name).collect();
-    Ok(bindings.into_iter().filter_map(|binding| binding.spec).any(|binding| {
-        let denies = binding.validation_actions.iter().flatten().any(|action| action == "Deny");
-        denies && binding.policy_name.is_some_and(|name| names.contains(&name))
-    }))
+    let denied: Vec<_> = bindings
+        .into_iter()
+        .filter_map(|binding| binding.spec)
+        .filter(|binding| binding.validation_actions.iter().flatten().any(|action| action == "Deny"))
+        .map(|binding| binding.policy_name)
+        .collect();
+    let bound = policies.into_iter().filter(|policy| denied.contains(&policy.metadata.name));
+    let rules = bound.filter_map(|policy| policy.spec?.match_constraints?.resource_rules).flatten();
+    Ok(rules.filter_map(|rule| rule.resources).flatten().collect())
 }
 
 async fn config(client: &Client, facts: &Facts) -> Seen<Option<ConfigMap>> {
@@ -162,21 +177,40 @@ fn certificates(secret: &Secret) -> String {
     found
 }
 
+/// Whether namespaces that opted in hold the Secrets that are added to their pods. Only their metadata is asked for.
+async fn pull_secrets(
+    client: &Client,
+    facts: &Facts,
+    names: &[String],
+) -> BTreeMap<(String, String), Seen<bool>> {
+    let opted_in = opted_in(facts);
+    let all = opted_in.iter().flat_map(|namespace| names.iter().map(move |name| (namespace, name)));
+    let looks = all.map(|(namespace, name)| async move {
+        let answer = Api::<Secret>::namespaced(client.clone(), namespace).get_metadata_opt(name).await;
+        let held = answer.map(|found| found.is_some());
+        let held = held.map_err(|error| denied(error, "get secrets", Some(namespace), name).into());
+        ((namespace.clone(), name.clone()), held)
+    });
+    stream::iter(looks).buffer_unordered(AT_ONCE).collect().await
+}
+
 /// Namespaces whose pods Curfew is asked about.
 fn opted_in(facts: &Facts) -> Vec<String> {
     let enabled = facts.namespaces.iter().flatten().filter_map(|namespace| {
         let metadata = &namespace.metadata;
         let label = metadata.labels.as_ref()?.get(INJECT_LABEL)?;
-        let there = metadata.deletion_timestamp.is_none();
+        let there = metadata.deletion_timestamp.is_none() && facts.left_out_by(namespace).is_none();
         (label == "enabled" && there).then(|| metadata.name.clone())?
     });
-    enabled.filter(|name| *name != facts.own && name != "kube-system").collect()
+    enabled.collect()
 }
 
 /// A pod that is not really made, in each namespace that opted in.
 async fn probes(client: &Client, facts: &Facts, fallback: &str) -> BTreeMap<String, Probe> {
     let mut names = opted_in(facts);
-    if names.is_empty() && fallback != facts.own {
+    let known = facts.namespaces.iter().flatten().find(|one| one.metadata.name.as_deref() == Some(fallback));
+    let left_out = known.is_some_and(|namespace| facts.left_out_by(namespace).is_some());
+    if names.is_empty() && fallback != facts.own && !left_out {
         names.push(fallback.to_owned());
     }
     let pod = probe::pod();

@@ -1,7 +1,6 @@
 //! Hooks that take `restartPolicy` from init containers, so that a native sidecar blocks its pod.
 
 use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Namespace};
-use kube::core::{Selector, SelectorExt};
 
 use super::{Facts, Finding, Probe, known};
 use crate::plan::Version;
@@ -85,9 +84,8 @@ fn suspects<'a>(facts: &'a Facts, namespace: &str) -> Vec<&'a str> {
 /// Whether a configuration has a webhook about pods of this namespace; of one that was not seen it may.
 fn is_asked_in(configuration: &MutatingWebhookConfiguration, namespace: Option<&Namespace>) -> bool {
     known::hooks(configuration).iter().filter(|hook| known::is_asked_of_pods(hook)).any(|hook| {
-        let (Some(namespace), Some(selector)) = (namespace, &hook.namespace_selector) else { return true };
-        let labels = namespace.metadata.labels.clone().unwrap_or_default();
-        Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(&labels))
+        let Some(namespace) = namespace else { return true };
+        known::lets_in(hook, &namespace.metadata.labels.clone().unwrap_or_default())
     })
 }
 

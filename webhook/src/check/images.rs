@@ -17,18 +17,9 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         Err(why) => findings.push(Finding::unseen(SUBJECT, "whether pods wait for Curfew's image", why)),
         Ok(pods) => findings.extend(waiting(pods)),
     }
-    let of_curfew = facts.deployment().and_then(|one| one.spec.as_ref()?.template.spec.as_ref());
-    let secrets: Vec<_> = of_curfew
-        .iter()
-        .flat_map(|spec| spec.image_pull_secrets.iter().flatten())
-        .map(|one| one.name.as_str())
-        .collect();
-    if !secrets.is_empty() {
-        let text = format!(
-            "Curfew's own pods pull with {}; pods that {image} is brought into pull with their own imagePullSecrets",
-            secrets.join(", ")
-        );
-        findings.push(Finding::note(SUBJECT, text).mend("give those to the service accounts of labelled namespaces, or mirror the image where all may pull"));
+    match &settings.reaper.image_pull_secrets[..] {
+        [] => findings.extend(only_of_curfew(facts, image)),
+        added => findings.extend(added_to_pods(facts, image, added)),
     }
     if let Ok(nodes) = &facts.nodes {
         let has = |names: &[String]| {
@@ -51,6 +42,50 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
+/// Secrets that Curfew's own pods pull with, where no other pod is given any.
+fn only_of_curfew(facts: &Facts, image: &str) -> Option<Finding> {
+    let spec = facts.deployment()?.spec.as_ref()?.template.spec.as_ref()?;
+    let secrets: Vec<_> = spec.image_pull_secrets.iter().flatten().map(|one| one.name.as_str()).collect();
+    let text = format!(
+        "Curfew's own pods pull with {}; pods that {image} is brought into pull with their own imagePullSecrets",
+        secrets.join(", ")
+    );
+    let mend = "have them added to those pods by reaper.imagePullSecrets (the chart's injectedImagePullSecrets), or mirror \
+                the image where all may pull";
+    (!secrets.is_empty()).then(|| Finding::note(SUBJECT, text).mend(mend))
+}
+
+/// Secrets that are added to pods: each of their namespaces has to hold them.
+fn added_to_pods(facts: &Facts, image: &str, added: &[String]) -> Vec<Finding> {
+    let names = added.join(", ");
+    let given = format!("pods that {image} is brought into are given the pull secrets {names}");
+    if facts.pull_secrets.is_empty() {
+        return vec![Finding::note(SUBJECT, given + ", which each of their namespaces has to hold")];
+    }
+    let mut findings = Vec::new();
+    for name in added {
+        let lacks = facts.pull_secrets.iter().filter(|((_, of), held)| of == name && **held == Ok(false));
+        let lacks: Vec<_> = lacks.map(|((namespace, _), _)| namespace.as_str()).collect();
+        if let [first, ..] = lacks[..] {
+            let text = format!(
+                "{} have no Secret {name}, which pods there are given to pull {image}",
+                lacks.join(", ")
+            );
+            let mend = format!("make it in each: kubectl -n {first} create secret docker-registry {name} …");
+            findings.push(Finding::warn(SUBJECT, text).mend(mend));
+        }
+    }
+    let unseen = facts.pull_secrets.iter().find_map(|(_, held)| held.as_ref().err());
+    if let Some(why) = unseen {
+        let what = format!("whether all namespaces that opted in hold the pull secrets {names}");
+        findings.push(Finding::unseen(SUBJECT, &what, why));
+    }
+    if findings.is_empty() {
+        findings.push(Finding::ok(SUBJECT, given + ", which all namespaces that opted in hold"));
+    }
+    findings
+}
+
 /// Pods that wait for an image of Curfew's, told once for each reason.
 fn waiting(pods: &[Pod]) -> Option<Finding> {
     let stuck: Vec<_> = pods.iter().filter_map(|pod| Some((pod, stuck(pod)?))).collect();
@@ -65,7 +100,7 @@ fn waiting(pods: &[Pod]) -> Option<Finding> {
         name(&first.metadata.namespace),
         name(&first.metadata.name),
     );
-    Some(Finding::fail(SUBJECT, text).mend("set reaper.image to one those nodes can pull, and see to their imagePullSecrets; then delete these pods"))
+    Some(Finding::fail(SUBJECT, text).mend("set reaper.image to one those nodes can pull, and see to their imagePullSecrets and to reaper.imagePullSecrets; then delete these pods"))
 }
 
 fn stuck(pod: &Pod) -> Option<&ContainerStatus> {
@@ -84,7 +119,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::check::{Severity, tests::facts};
+    use crate::check::{
+        Seen, Severity, Unseen,
+        tests::{configured, facts},
+    };
 
     fn waits(container: &str, reason: &str) -> Pod {
         let state = json!({"waiting": {"reason": reason, "message": "no such image"}});
@@ -135,5 +173,37 @@ mod tests {
             serde_json::from_value(json!([{"name": "mirror"}])).expect("names");
         let found = check(&facts).remove(0);
         assert!(found.severity == Severity::Note && found.finding.contains("pull with mirror"), "{found:?}");
+    }
+
+    /// What is said of pull secrets where `load` and `batch` hold `mirror` or not.
+    fn added(load: Seen<bool>, batch: Seen<bool>) -> Vec<Finding> {
+        let mut facts = configured("reaper: {imagePullSecrets: [mirror]}");
+        let of = |namespace: &str| (namespace.to_owned(), "mirror".to_owned());
+        facts.pull_secrets = [(of("load"), load), (of("batch"), batch)].into();
+        let findings = check(&facts).into_iter();
+        findings.filter(|finding| finding.finding.contains("mirror")).collect()
+    }
+
+    #[test]
+    fn a_secret_that_is_added_to_pods_must_be_in_each_of_their_namespaces() {
+        let held = added(Ok(true), Ok(true));
+        assert!(held.len() == 1 && held[0].severity == Severity::Ok, "{held:?}");
+        let lacks = added(Ok(false), Ok(false));
+        assert!(
+            lacks.len() == 1 && lacks[0].finding.starts_with("batch, load have no Secret mirror"),
+            "{lacks:?}"
+        );
+        assert!(lacks[0].severity == Severity::Warn && lacks[0].mend.is_some(), "{lacks:?}");
+        let facts = configured("reaper: {imagePullSecrets: [mirror]}");
+        assert!(check(&facts)[0].finding.contains("has to hold"), "{:?}", check(&facts));
+    }
+
+    #[test]
+    fn where_secrets_may_not_be_read_that_is_said_once() {
+        let no = || Err(Unseen("you need the right to get secrets in namespace load".to_owned()));
+        let found = added(no(), no());
+        assert!(found.len() == 1 && !found[0].seen, "{found:?}");
+        let found = added(no(), Ok(false));
+        assert!(found.len() == 2 && found[0].severity == Severity::Warn && !found[1].seen, "{found:?}");
     }
 }

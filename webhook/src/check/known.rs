@@ -1,6 +1,9 @@
 //! Webhooks by name: Curfew's own, injectors of meshes, and hooks that are known to take fields away.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhook, MutatingWebhookConfiguration};
+use kube::core::{Selector, SelectorExt};
 
 use super::{NAME, NAME_LABEL};
 
@@ -122,7 +125,7 @@ pub(super) fn name(configuration: &MutatingWebhookConfiguration) -> &str {
 }
 
 /// Whether it is a Curfew's, whosoever: by its label, or by what its webhooks are called.
-pub(super) fn is_curfew(configuration: &MutatingWebhookConfiguration) -> bool {
+pub(crate) fn is_curfew(configuration: &MutatingWebhookConfiguration) -> bool {
     let labels = configuration.metadata.labels.as_ref();
     labels.and_then(|labels| labels.get(NAME_LABEL)).is_some_and(|name| name == NAME)
         || hooks(configuration).iter().any(|hook| hook.name.ends_with(".curfew.dev"))
@@ -148,6 +151,13 @@ pub(super) fn is_asked_of_pods(hook: &MutatingWebhook) -> bool {
             && has(&rule.operations, &["CREATE", "*"])
             && rule.scope.as_deref() != Some("Cluster")
     })
+}
+
+/// Whether a webhook's `namespaceSelector` lets in a namespace of these labels.
+pub(super) fn lets_in(hook: &MutatingWebhook, labels: &BTreeMap<String, String>) -> bool {
+    let Some(selector) = &hook.namespace_selector else { return true };
+    // The API server takes none that cannot be read.
+    Selector::try_from(selector.clone()).map_or(true, |selector| selector.matches(labels))
 }
 
 #[cfg(test)]

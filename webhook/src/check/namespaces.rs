@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Namespace;
 
-use super::{Facts, Finding, known::MESHES};
+use super::{Facts, Finding, LET_IN, known::MESHES};
 use crate::plan::INJECT_LABEL;
 
 const SUBJECT: &str = "namespaces";
-/// The webhook configuration leaves it out, whatever its label says.
-const SYSTEM: &str = "kube-system";
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     let all = match &facts.namespaces {
@@ -17,29 +15,31 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         Err(why) => return vec![Finding::unseen(SUBJECT, "which namespaces opted in", why)],
     };
     let mut findings = Vec::new();
-    let mut left_out = Vec::new();
+    let mut without = Vec::new();
     let mut any = false;
     for namespace in all {
         let name = name(namespace);
-        match label(namespace, INJECT_LABEL) {
-            Some("enabled") if name == facts.own || name == SYSTEM => {
+        match (label(namespace, INJECT_LABEL), facts.left_out_by(namespace)) {
+            (Some("enabled"), Some(by)) => {
                 let text = format!(
-                    "{name} is labelled, and left out all the same: Curfew is never asked about its pods"
+                    "{name} is labelled, and left out all the same by the namespaceSelector of {by}: Curfew is never asked about its pods"
                 );
-                findings.push(Finding::warn(SUBJECT, text).mend("run Jobs in a namespace of their own"));
+                findings.push(
+                    Finding::warn(SUBJECT, text).mend(format!("run Jobs in another namespace, or {LET_IN}")),
+                );
             }
-            Some("enabled") => {
+            (Some("enabled"), None) => {
                 any = true;
                 findings.push(opted_in(facts, namespace));
             }
-            Some("disabled") => {}
-            Some(other) => {
+            (Some("disabled"), _) => {}
+            (Some(other), _) => {
                 let text = format!("{name}: {INJECT_LABEL} is `{other}`, which opts in nothing");
                 let mend = format!("kubectl label --overwrite namespace {name} {INJECT_LABEL}=enabled");
                 findings.push(Finding::warn(SUBJECT, text).mend(mend));
             }
-            None if name != facts.own && asked(namespace).is_some() => left_out.push(name),
-            None => {}
+            (None, None) if asked(namespace).is_some() => without.push(name),
+            (None, _) => {}
         }
     }
     if !any {
@@ -48,8 +48,8 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
                 .mend(format!("kubectl label namespace NAME {INJECT_LABEL}=enabled")),
         );
     }
-    if !left_out.is_empty() {
-        let text = format!("{} ask for a mesh and not for Curfew: Jobs there may hang", left_out.join(", "));
+    if !without.is_empty() {
+        let text = format!("{} ask for a mesh and not for Curfew: Jobs there may hang", without.join(", "));
         findings.push(
             Finding::note(SUBJECT, text).mend(format!("kubectl label namespace NAME {INJECT_LABEL}=enabled")),
         );
@@ -191,7 +191,14 @@ mod tests {
         let mut facts = facts();
         facts.namespaces =
             Ok(vec![namespace("kube-system", json!({"curfew.dev/inject": "enabled"}), json!({}))]);
-        assert!(check(&facts)[0].finding.contains("left out all the same"));
+        let found = check(&facts).remove(0);
+        assert!(
+            found.finding.contains("left out all the same by the namespaceSelector of 00-curfew"),
+            "{found:?}"
+        );
+        // Nobody knows without a configuration.
+        facts.configurations = Ok(vec![]);
+        assert!(!check(&facts)[0].finding.contains("left out"));
     }
 
     #[test]
@@ -208,6 +215,10 @@ mod tests {
         ]);
         let found = check(&facts);
         assert!(found[1].finding.starts_with("a ask for a mesh and not for Curfew"), "{found:?}");
+        // Where the label would change nothing it is no mend.
+        facts.namespaces =
+            Ok(vec![namespace("kube-system", json!({"istio-injection": "enabled"}), json!({}))]);
+        assert_eq!(check(&facts).len(), 1);
     }
 
     #[test]

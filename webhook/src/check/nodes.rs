@@ -17,8 +17,7 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     match facts.server {
         Some(server) if server < SERVER => {
             let text = format!("the API server is {server}: Curfew needs 1.28 or newer");
-            findings
-                .push(Finding::fail(SUBJECT, text).mend("upgrade it, or use `curfew rescue` from a CronJob"));
+            findings.push(Finding::fail(SUBJECT, text).mend("upgrade it"));
         }
         Some(server) => findings.push(Finding::ok(SUBJECT, format!("the API server is {server}"))),
         None => findings.push(Finding {
@@ -50,13 +49,14 @@ pub(crate) fn abilities(nodes: &[Node], settings: &Settings) -> Kubelets {
 
 fn kubelets(nodes: &[Node], settings: &Settings) -> Vec<Finding> {
     let linux = nodes.iter().filter(|node| !is_windows(node)).count();
+    let which = settings.nodes.selector.as_ref().map(|selector| format!(" ({selector})")).unwrap_or_default();
     let mut findings = Vec::new();
     let abilities = abilities(nodes, settings);
     let oldest = nodes.iter().filter_map(version).min();
     match (&abilities.native, oldest) {
         (Support::Yes, Some(oldest)) => findings.push(Finding::ok(
             SUBJECT,
-            format!("{linux} nodes, none with a kubelet older than {oldest}: sidecars can be native"),
+            format!("{linux} nodes{which}, none with a kubelet older than {oldest}: sidecars can be native"),
         )),
         (Support::Yes, None) => {
             findings.push(Finding::ok(SUBJECT, "no node yet; none will be too old for native sidecars"))
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
     use crate::check::{
         Severity, Unseen,
-        tests::{facts, node},
+        tests::{configured, facts, node},
     };
 
     fn with(nodes: &[(&str, &str, &str)]) -> Vec<(Severity, String)> {
@@ -124,6 +124,12 @@ mod tests {
         );
         let found = with(&[("a", "v1.33.5", "linux")]);
         assert!(found[2].0 == Severity::Note && found[2].1.contains("startup probes"), "{found:?}");
+    }
+
+    #[test]
+    fn a_selector_is_told_with_the_nodes_it_selects() {
+        let found = check(&configured("nodes: {selector: type!=virtual-kubelet}"));
+        assert!(found[1].finding.starts_with("1 nodes (type!=virtual-kubelet), none"), "{found:?}");
     }
 
     #[test]

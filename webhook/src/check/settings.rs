@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{Container, Volume},
+    core::v1::{ConfigMap, Container, Volume},
 };
 
 use super::Facts;
@@ -37,10 +37,17 @@ pub(super) fn read(facts: &Facts) -> Result<Option<Config>, String> {
     let (Ok(Some(map)), Some(source)) = (&facts.config, facts.deployment().and_then(source)) else {
         return Ok(None);
     };
-    let Source { name, key } = source;
-    let text = map.data.as_ref().and_then(|data| data.get(&key));
+    parse(map, &source).map(Some)
+}
+
+/// The behaviour in a ConfigMap.
+///
+/// # Errors
+/// It does not hold: the reason.
+pub(super) fn parse(map: &ConfigMap, Source { name, key }: &Source) -> Result<Config, String> {
+    let text = map.data.as_ref().and_then(|data| data.get(key));
     let text = text.ok_or_else(|| format!("the ConfigMap {name} has no {key}"))?;
-    Config::parse(text, &format!("ConfigMap {name}, {key}")).map(Some).map_err(|error| error.to_string())
+    Config::parse(text, &format!("ConfigMap {name}, {key}")).map_err(|error| error.to_string())
 }
 
 /// Where its certificate comes from.
@@ -63,9 +70,14 @@ pub(super) fn secrets(deployment: &Deployment) -> Vec<String> {
     }
 }
 
+/// The file its behaviour is in; none where it goes by the built-in one.
+pub(super) fn file(deployment: &Deployment) -> Option<String> {
+    flag(deployment, "--config", "CURFEW_CONFIG")
+}
+
 /// Where its behaviour stands.
 pub(super) fn source(deployment: &Deployment) -> Option<Source> {
-    let file = flag(deployment, "--config", "CURFEW_CONFIG")?;
+    let file = file(deployment)?;
     let (folder, key) = file.rsplit_once('/')?;
     let mounts = container(deployment)?.volume_mounts.iter().flatten();
     let mount = mounts.into_iter().find(|mount| mount.mount_path.trim_end_matches('/') == folder)?;

@@ -90,18 +90,27 @@ pub(super) fn facts() -> Facts {
         secrets: BTreeMap::new(),
         nodes: Ok(vec![node("a", "v1.36.3", "linux")]),
         namespaces: Ok(vec![]),
+        pull_secrets: BTreeMap::new(),
         probes: BTreeMap::new(),
         pods: Ok(vec![]),
         rights: vec![],
-        policy: Ok(true),
+        policed: Ok(["pods", "mutatingwebhookconfigurations"].map(str::to_owned).into()),
         injectors: Ok(vec![]),
     }
+}
+
+/// The same with this configuration.
+pub(super) fn configured(text: &str) -> Facts {
+    let data = BTreeMap::from([("config.yaml".to_owned(), text.to_owned())]);
+    let mut facts = facts();
+    facts.config.as_mut().expect("seen").as_mut().expect("there").data = Some(data);
+    facts
 }
 
 #[test]
 fn the_worst_is_told_first() {
     let mut facts = facts();
-    facts.policy = Ok(false);
+    facts.policed = Ok([].into());
     facts.deployments = Ok(vec![]);
     let severities: Vec<_> = judge(&facts).into_iter().map(|finding| finding.severity).collect();
     assert!(severities.is_sorted_by(|a, b| a >= b), "{severities:?}");
@@ -115,7 +124,7 @@ fn of_what_nobody_may_see_nothing_is_said_to_be_well() {
     facts.server = None;
     (facts.configurations, facts.deployments, facts.config) = (Err(no()), Err(no()), Err(no()));
     (facts.nodes, facts.namespaces, facts.pods) = (Err(no()), Err(no()), Err(no()));
-    (facts.policy, facts.injectors) = (Err(no()), Err(no()));
+    (facts.policed, facts.injectors) = (Err(no()), Err(no()));
     let findings = judge(&facts);
     assert!(!findings.is_empty() && facts.is_blind());
     for finding in findings {

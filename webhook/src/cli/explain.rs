@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     check::Output,
-    given::{self, ClusterArgs},
+    given::{self, BehaviourArgs, ClusterArgs},
     print, report,
 };
 use crate::explain::{self, Cluster, Explanation, Surroundings, Target};
@@ -32,9 +32,8 @@ pub(super) struct ExplainArgs {
     output: Output,
     #[command(flatten)]
     cluster: ClusterArgs,
-    /// Configuration file, as the webhook's: its rows are known, too
-    #[arg(long, value_name = "FILE", env = "CURFEW_CONFIG")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    behaviour: BehaviourArgs,
 }
 
 /// Nothing hangs, or would: 0. Something does: 1. It could not be looked at: 2.
@@ -55,11 +54,12 @@ pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn explained(args: &ExplainArgs) -> anyhow::Result<Vec<Explanation>> {
-    let config = given::config(args.config.as_deref())?;
     let connected = args.cluster.connect().await;
     let Some(file) = &args.file else {
         let (cluster, own) = connected?;
-        let cluster = Cluster::new(cluster.client());
+        let client = cluster.client();
+        let config = args.behaviour.config(Some(&client)).await?;
+        let cluster = Cluster::new(client);
         let namespace = args.namespace.clone().unwrap_or(own);
         let around = cluster.surroundings(&namespace, config).await;
         let mut told = Vec::new();
@@ -71,7 +71,9 @@ async fn explained(args: &ExplainArgs) -> anyhow::Result<Vec<Explanation>> {
     let (templates, mut told) = read(file)?;
     match connected {
         Ok((cluster, own)) => {
-            let cluster = Cluster::new(cluster.client());
+            let client = cluster.client();
+            let config = args.behaviour.config(Some(&client)).await?;
+            let cluster = Cluster::new(client);
             for template in templates {
                 let namespace = args.namespace.as_ref().or(template.namespace.as_ref()).unwrap_or(&own);
                 let around = cluster.surroundings(namespace, config.clone()).await;
@@ -81,7 +83,7 @@ async fn explained(args: &ExplainArgs) -> anyhow::Result<Vec<Explanation>> {
         }
         Err(error) if args.cluster.is_named() => return Err(error),
         Err(_) => {
-            let around = Surroundings::offline(config);
+            let around = Surroundings::offline(args.behaviour.config(None).await?);
             for template in templates {
                 let namespace = args.namespace.as_ref().or(template.namespace.as_ref());
                 told.push(around.expect(&template, namespace.map_or("", String::as_str), None));

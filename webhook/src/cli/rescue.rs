@@ -1,11 +1,11 @@
 //! `curfew rescue`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use futures_util::{StreamExt, stream};
 
 use super::{
-    given::{self, ClusterArgs},
+    given::{BehaviourArgs, ClusterArgs},
     print, report,
 };
 use crate::{
@@ -40,9 +40,9 @@ pub(super) struct RescueArgs {
     /// How to tell what was found
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
-    /// The no-op image, as your nodes can pull it
-    #[arg(long, value_name = "IMAGE", env = "CURFEW_NOOP_IMAGE", default_value = rescue::noop::IMAGE)]
-    image: String,
+    /// The no-op image, as your nodes can pull it; if not given, curfew-noop from where the configuration's reaper.image is
+    #[arg(long, value_name = "IMAGE", env = "CURFEW_NOOP_IMAGE")]
+    image: Option<String>,
     /// How long ago the mains must have ended; before, the pod may be about to end by itself
     #[arg(long, value_name = "DURATION", default_value = "15s")]
     older_than: Duration,
@@ -54,9 +54,8 @@ pub(super) struct RescueArgs {
     include_handled: bool,
     #[command(flatten)]
     cluster: ClusterArgs,
-    /// Configuration file, as the webhook's: its rows are known, too
-    #[arg(long, value_name = "FILE", env = "CURFEW_CONFIG")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    behaviour: BehaviourArgs,
 }
 
 /// How to tell what was found.
@@ -79,8 +78,9 @@ pub(super) fn run(args: RescueArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn rescue(args: RescueArgs) -> anyhow::Result<ExitCode> {
-    let config = given::config(args.config.as_deref())?;
     let (cluster, own) = args.cluster.connect().await?;
+    let config = args.behaviour.config(Some(&cluster.client())).await?;
+    let image = args.image.clone().unwrap_or_else(|| rescue::noop::beside(&config.settings.reaper.image));
     let namespace = if args.all_namespaces { None } else { Some(args.namespace.clone().unwrap_or(own)) };
     let scope = Scope { namespace, selector: args.selector.clone(), pods: args.pods.clone() };
     let now = rescue::now();
@@ -99,7 +99,7 @@ async fn rescue(args: RescueArgs) -> anyhow::Result<ExitCode> {
     } else if people {
         print(&rescue::table(&found, now))?;
     }
-    let outcomes = if args.yes { release_all(&cluster, &found, &args).await? } else { Vec::new() };
+    let outcomes = if args.yes { release_all(&cluster, &found, &image, &args).await? } else { Vec::new() };
     if !people {
         let found = rescue::found_as_json(&found, &outcomes);
         print(&(serde_json::to_string_pretty(&found)? + "\n"))?;
@@ -122,13 +122,14 @@ async fn rescue(args: RescueArgs) -> anyhow::Result<ExitCode> {
 async fn release_all(
     cluster: &Cluster,
     found: &[Hanging],
+    image: &str,
     args: &RescueArgs,
 ) -> anyhow::Result<Vec<Option<Outcome>>> {
     let taken: Vec<_> = found.iter().enumerate().filter(|(_, pod)| pod.left.is_none()).collect();
     let many = taken.len();
     let mut outcomes = vec![None; found.len()];
     let releases = taken.into_iter().map(async |(index, pod)| {
-        (index, pod, rescue::release(cluster, pod, &args.image, args.timeout.as_std()).await)
+        (index, pod, rescue::release(cluster, pod, image, args.timeout.as_std()).await)
     });
     let mut ending = stream::iter(releases).buffer_unordered(AT_ONCE);
     let mut done = 0;

@@ -78,9 +78,9 @@ fn serve(args: ServeArgs, behaviour: config::Config) -> anyhow::Result<ExitCode>
         }
         if let (Some(client), Some(place), Some(resolver)) = (client.clone(), place, resolver) {
             let metrics = server.metrics();
-            let keeper = Keeper::new(client, place, times, resolver, &mut metrics.registry());
-            let keeper = keeper.context("--service")?;
-            watches_at_work.spawn(keeper.run(readiness.gate("a certificate API servers trust")));
+            let keeper =
+                Keeper::new(client, place, times, resolver, readiness.clone(), &mut metrics.registry());
+            watches_at_work.spawn(keeper.context("--service")?.run());
         }
         if let Some(client) = client.filter(|_| watches) {
             let completion = Completion::new(client, own, by_design, &mut server.metrics().registry());
@@ -89,7 +89,7 @@ fn serve(args: ServeArgs, behaviour: config::Config) -> anyhow::Result<ExitCode>
             watches_at_work.spawn(completion.run(gate));
         }
         tokio::select! {
-            ended = server.run(signals) => Ok(ended),
+            ended = server.run(signals) => Ok(ended?),
             error = broken(&mut watches_at_work) => Err(error),
         }
     })?;

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use kube::api::ListParams;
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,11 @@ pub(crate) const FLOOR: &str = "nodes.oldestKubelet allows";
 // === impl Nodes ===
 
 impl Nodes {
+    /// What a list of the nodes that count is asked for by.
+    pub(crate) fn listed(&self) -> ListParams {
+        ListParams { label_selector: self.selector.clone(), ..ListParams::default() }
+    }
+
     /// What is known of the kubelets where no node is looked at.
     pub fn kubelets_unseen(&self) -> Kubelets {
         match self.oldest_kubelet {

@@ -1,29 +1,24 @@
 //! Looks at what is asked about, with the rights of whoever asks.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use k8s_openapi::{
-    api::core::v1::{Namespace as NamespaceObject, Node},
-    jiff::Timestamp,
-};
-use kube::{Api, Client, api::ListParams};
+use kube::Client;
 use serde_json::Value;
 
 use super::{
-    About, Explanation, Kind, Target,
+    About, Explanation, Kind, Surroundings, Target,
     containers::{name, text},
     file::Template,
-    job, pod, selection,
-    template::{self, Expected, as_made},
+    job, pod,
+    template::as_made,
     testrun::{self, Answer, TestRun},
 };
 use crate::{
-    admission::{self, Engine},
-    check::{self, Probe, Seen, Unseen},
+    check::{self, Probe, Seen},
     config::Config,
     inject::find,
-    plan::{INJECT_LABEL, Kubelets, Namespace},
-    rescue::{self, Denied, denied},
+    plan::INJECT_LABEL,
+    rescue::{Denied, denied},
 };
 
 /// k6 answers at once; what does not is held up by somebody in between.
@@ -32,68 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A cluster that objects are looked up in.
 pub struct Cluster {
     client: Client,
-}
-
-/// What an explanation depends on besides its object.
-#[derive(Debug)]
-pub struct Surroundings {
-    /// Rows and defaults.
-    pub config: Config,
-    /// The namespace's annotations: defaults for its pods.
-    pub namespace: Namespace,
-    /// Its label that opts in.
-    pub label: Option<String>,
-    /// Why neither is known.
-    pub unread: Option<Unseen>,
-    /// What the nodes' kubelets can do.
-    pub kubelets: Kubelets,
-    /// The time.
-    pub now: Timestamp,
-}
-
-// === impl Surroundings ===
-
-impl Surroundings {
-    /// Where there is no cluster.
-    pub fn offline(config: Config) -> Self {
-        Self {
-            kubelets: config.settings.nodes.kubelets_unseen(),
-            config,
-            namespace: Namespace::default(),
-            label: None,
-            unread: Some(Unseen("there is no cluster".to_owned())),
-            now: rescue::now(),
-        }
-    }
-
-    /// Whether Curfew is asked about this pod; where nobody knows, it may be.
-    pub(super) fn asked(&self, pod: &Value, namespace: &str) -> Result<(), (String, Option<String>)> {
-        let asked = selection::asked(pod, namespace, self.label.as_deref());
-        match &self.unread {
-            // Only what the pod itself says is known then, and that needs no mend of the namespace.
-            Some(_) => asked.or_else(|(why, mend)| if mend.is_some() { Ok(()) } else { Err((why, None)) }),
-            None => asked,
-        }
-    }
-
-    /// What would be done to a template, as far as that can be said.
-    pub fn expect(&self, template: &Template, namespace: &str, probe: Option<&Probe>) -> Explanation {
-        let (kind, name) = template.object.split_once('/').unwrap_or(("pod", &template.object));
-        let mut told = Explanation::of(&kind.to_lowercase(), name, namespace);
-        if let Some(why) = &self.unread {
-            told.say(About::Unseen, format!("labels and annotations of the namespace: {why}"));
-        }
-        let engine = Engine::new(self.config.clone());
-        let around = admission::Surroundings {
-            namespace: &self.namespace,
-            kubelets: &self.kubelets,
-            watch: self.config.settings.watch,
-        };
-        let planned = engine.decide(template.template.clone(), Some(&template.pod), around, None);
-        let asked = self.asked(&template.pod, namespace);
-        template::expect(&Expected { asked, probe, planned: &planned }, &mut told);
-        told
-    }
 }
 
 // === impl Cluster ===
@@ -106,26 +39,7 @@ impl Cluster {
 
     /// What is known of a namespace, and of the nodes.
     pub async fn surroundings(&self, namespace: &str, config: Config) -> Surroundings {
-        let found = Api::<NamespaceObject>::all(self.client.clone()).get_metadata(namespace).await;
-        let found =
-            found.map_err(|error| denied(error, "get namespaces", None, &format!("namespace {namespace}")));
-        let nodes = Api::<Node>::all(self.client.clone()).list(&ListParams::default()).await;
-        let kubelets = match nodes {
-            Ok(nodes) => check::abilities(&nodes.items, &config.settings),
-            Err(_) => config.settings.nodes.kubelets_unseen(),
-        };
-        let (unread, metadata) = match found {
-            Ok(found) => (None, found.metadata),
-            Err(error) => (Some(error.into()), Default::default()),
-        };
-        let labels: BTreeMap<_, _> = metadata.labels.unwrap_or_default();
-        let label = labels.get(INJECT_LABEL).cloned();
-        let namespace = Namespace {
-            annotations: metadata.annotations.unwrap_or_default(),
-            labelled: label.as_deref() == Some("enabled"),
-            unread: None,
-        };
-        Surroundings { config, namespace, label, unread, kubelets, now: rescue::now() }
+        Surroundings::of(&self.client, namespace, config).await
     }
 
     /// Explains an object that is there.

@@ -3,9 +3,8 @@
 use serde_json::Value;
 
 use super::{
-    About, Explanation,
+    About, Explanation, Surroundings,
     containers::{name, phase, text},
-    gather::Surroundings,
     pod,
 };
 

@@ -3,9 +3,8 @@
 use serde_json::Value;
 
 use super::{
-    About, Explanation,
+    About, Explanation, Surroundings,
     containers::{self, State, name, phase, text},
-    gather::Surroundings,
     template::say,
 };
 use crate::{

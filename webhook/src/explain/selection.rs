@@ -1,11 +1,11 @@
-//! Whether Curfew is asked about a pod: by labels of the pod and of its namespace.
+//! Whether Curfew is asked about a pod: by labels of the pod and of its namespace, and by which it leaves out.
 
 use serde_json::Value;
 
 use super::containers::text;
-use crate::plan::INJECT_LABEL;
+use crate::{check::LET_IN, plan::INJECT_LABEL};
 
-/// Whether Curfew is asked about this pod.
+/// Whether Curfew is asked about this pod. `left_out_by` is the webhook configuration that leaves its namespace out.
 ///
 /// # Errors
 /// It is not: why, and what mends that.
@@ -13,6 +13,7 @@ pub(super) fn asked(
     pod: &Value,
     namespace: &str,
     label: Option<&str>,
+    left_out_by: Option<&str>,
 ) -> Result<(), (String, Option<String>)> {
     let own =
         pod.pointer("/metadata/labels").and_then(|labels| labels.get(INJECT_LABEL)).and_then(Value::as_str);
@@ -21,6 +22,13 @@ pub(super) fn asked(
             return Err(("its restartPolicy is Always: what never ends needs no curfew".to_owned(), None));
         }
         _ => {}
+    }
+    if let Some(by) = left_out_by {
+        // No label mends that.
+        let why = format!(
+            "{by} leaves namespace {namespace} out, whatever is labelled: run it in another namespace, or {LET_IN}"
+        );
+        return Err((why, None));
     }
     match (label, own) {
         (_, Some("disabled")) => Err((format!("its label {INJECT_LABEL} is `disabled`"), None)),
@@ -58,7 +66,12 @@ mod tests {
         policy: &str,
     ) -> Result<(), (String, Option<String>)> {
         let labels = pod.map(|value| json!({(INJECT_LABEL): value}));
-        asked(&json!({"metadata": {"labels": labels}, "spec": {"restartPolicy": policy}}), "load", namespace)
+        asked(
+            &json!({"metadata": {"labels": labels}, "spec": {"restartPolicy": policy}}),
+            "load",
+            namespace,
+            None,
+        )
     }
 
     #[test]
@@ -75,6 +88,19 @@ mod tests {
             assert_eq!(asked_with(namespace, pod, "Never").is_ok(), is_asked, "{namespace:?} {pod:?}");
         }
         assert!(asked_with(Some("enabled"), None, "Always").is_err());
+    }
+
+    #[test]
+    fn in_a_namespace_that_is_left_out_no_label_counts() {
+        let pod =
+            json!({"metadata": {"labels": {(INJECT_LABEL): "enabled"}}, "spec": {"restartPolicy": "Never"}});
+        let (why, mend) = asked(&pod, "ops", Some("enabled"), Some("00-curfew")).expect_err("it is left out");
+        assert!(
+            why.starts_with("00-curfew leaves namespace ops out")
+                && why.contains("webhook.excludedNamespaces"),
+            "{why}"
+        );
+        assert_eq!(mend, None);
     }
 
     #[test]

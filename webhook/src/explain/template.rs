@@ -126,7 +126,7 @@ mod tests {
         let around = Surroundings { namespace: &Namespace::default(), kubelets: &kubelets, watch: true };
         let planned = engine.decide(pod.clone(), None, around, None);
         let mut explanation = Explanation::of("Job", "a", "load");
-        let asked = crate::explain::selection::asked(&pod, "load", label);
+        let asked = crate::explain::selection::asked(&pod, "load", label, None);
         expect(&Expected { asked, probe: probe.as_ref(), planned: &planned }, &mut explanation);
         explanation
     }

@@ -12,13 +12,12 @@ mod started;
 use serde_json::Value;
 
 use super::{
-    About, Explanation,
+    About, Explanation, Surroundings,
     containers::{self, Container, name, text},
-    gather::Surroundings,
     job, pod,
 };
 use crate::{
-    check::Seen,
+    check::{LET_IN, Seen},
     plan::{INJECT_LABEL, K6_CONTROL_PORT},
     rescue::Verdict,
 };
@@ -131,6 +130,9 @@ impl TestRun {
     /// What starts it over, with Curfew.
     fn again(&self, around: &Surroundings) -> String {
         let namespace = self.namespace();
+        if let Some(by) = &around.left_out_by {
+            return format!("{by} leaves {namespace} out: run it in another namespace, or {LET_IN}");
+        }
         let label = match around.label.as_deref() {
             Some("enabled") => String::new(),
             _ => format!("kubectl label --overwrite namespace {namespace} {INJECT_LABEL}=enabled; then "),

@@ -2,8 +2,8 @@
 
 use crate::{catalogue::repository, pod::Container};
 
-/// The image a sidecar's own is swapped for.
-pub const IMAGE: &str = concat!("ghcr.io/curfew-dev/curfew-noop:", env!("CARGO_PKG_VERSION"));
+/// The last part of its repository, in any registry.
+const NAME: &str = "curfew-noop";
 
 /// Where the image has the program, one path a line; `manifests/images/build.sh` reads the same file.
 const PATHS: &str = include_str!("../../../manifests/images/noop-paths.txt");
@@ -18,7 +18,17 @@ pub fn paths() -> impl Iterator<Item = &'static str> {
 
 /// Whether a container runs this image, or its copy in another registry.
 pub fn is(image: &str) -> bool {
-    repository(image).rsplit('/').next() == Some("curfew-noop")
+    repository(image).rsplit('/').next() == Some(NAME)
+}
+
+/// The image a sidecar's own is swapped for, from where the reaper's comes and of its tag: who mirrors one has to mirror
+/// both. A digest is of one image only, so where there is no tag the version is this program's.
+pub fn beside(reaper: &str) -> String {
+    let repository = repository(reaper);
+    let registry = repository.rfind('/').map_or("", |slash| &repository[..=slash]);
+    let reference = reaper.split_once('@').map_or(reaper, |(reference, _digest)| reference);
+    let tag = reference[repository.len()..].strip_prefix(':').unwrap_or(env!("CARGO_PKG_VERSION"));
+    format!("{registry}{NAME}:{tag}")
 }
 
 /// Whether a container would exit with 0 with its image swapped.
@@ -98,8 +108,28 @@ mod tests {
     }
 
     #[test]
+    fn it_comes_from_where_the_reapers_image_does() {
+        let own = env!("CARGO_PKG_VERSION");
+        let of_this_version = |registry: &str| format!("{registry}curfew-noop:{own}");
+        for (reaper, noop) in [
+            (crate::config::Reaper::default().image, of_this_version("ghcr.io/curfew-dev/")),
+            (
+                "r.example:5000/mirror/curfew-reaper:2".to_owned(),
+                "r.example:5000/mirror/curfew-noop:2".to_owned(),
+            ),
+            ("r.example/curfew-reaper:2@sha256:00".to_owned(), "r.example/curfew-noop:2".to_owned()),
+            ("r.example:5000/curfew-reaper@sha256:00".to_owned(), of_this_version("r.example:5000/")),
+            ("r.example/a/renamed".to_owned(), of_this_version("r.example/a/")),
+            ("curfew-reaper:2".to_owned(), "curfew-noop:2".to_owned()),
+        ] {
+            assert_eq!(beside(&reaper), noop, "{reaper}");
+            assert!(is(&noop));
+        }
+    }
+
+    #[test]
     fn the_image_is_known_by_its_name_in_any_registry() {
-        assert!(is(IMAGE) && is("r.example:5000/mirror/curfew-noop@sha256:00"));
+        assert!(is("ghcr.io/curfew-dev/curfew-noop:1") && is("r.example:5000/mirror/curfew-noop@sha256:00"));
         assert!(!is("r.example/not-curfew-noop:1") && !is("curfew-noop/proxy"));
     }
 }

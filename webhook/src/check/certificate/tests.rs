@@ -87,17 +87,30 @@ fn one_about_to_end_is_warned_of_and_one_that_ended_fails() {
 fn a_ca_of_its_own_must_be_in_the_bundle() {
     let (ca, other) = (ca((2030, 1, 1)), self::ca((2030, 1, 1)));
     let found = said(true, &(other.pem() + &ca.pem()), Ok(Some(ca.pem())));
-    assert_eq!(severities(&found), [Severity::Ok; 2], "{found:?}");
+    assert_eq!(severities(&found), [Severity::Ok; 3], "{found:?}");
     let found = said(true, &other.pem(), Ok(Some(ca.pem())));
     assert!(
-        found[1].severity == Severity::Fail && found[1].finding.contains("not in the caBundle"),
+        found[2].severity == Severity::Fail && found[2].finding.contains("not in the caBundle"),
         "{found:?}"
     );
     // That one before it is trusted helps nobody: it signs nothing any more.
     let found = said(true, &other.pem(), Ok(Some(ca.pem() + &other.pem())));
-    assert_eq!(found[1].severity, Severity::Fail, "{found:?}");
+    assert_eq!(found[2].severity, Severity::Fail, "{found:?}");
     assert_eq!(said(true, &ca.pem(), Ok(None))[1].severity, Severity::Warn);
     assert_eq!(said(true, &ca.pem(), Ok(Some(String::new())))[1].severity, Severity::Fail);
+}
+
+#[test]
+fn the_life_of_the_ca_that_signs_is_told_whatever_else_is_trusted() {
+    let (ca, successor) = (ca((2026, 1, 30)), self::ca((2030, 1, 1)));
+    let bundle = ca.pem() + &successor.pem();
+    let found = said(true, &bundle, Ok(Some(ca.pem() + &successor.pem())));
+    assert_eq!(severities(&found), [Severity::Ok, Severity::Warn, Severity::Ok], "{found:?}");
+    assert!(found[0].finding.starts_with("the last of the CAs that the API server trusts"), "{found:?}");
+    assert_eq!(found[1].finding, "the CA that signs, in Secret secret, lives for 29 more days");
+    assert!(found[1].mend.as_ref().is_some_and(|mend| mend.contains("see their log")), "{found:?}");
+    let healthy = said(true, &bundle, Ok(Some(successor.pem() + &ca.pem())));
+    assert_eq!(severities(&healthy), [Severity::Ok; 3], "{healthy:?}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    check::{Severity, judge},
+    check::{Severity, Unseen, judge},
     watch::mock::{Server, client},
 };
 
@@ -90,9 +90,15 @@ async fn a_pod_is_tried_where_the_label_is_and_made_nowhere() {
         {"metadata": {"name": "curfew", "labels": {"curfew.dev/inject": "enabled"}}},
         {"metadata": {"name": "other"}},
     ]));
+    let configuration = crate::check::tests::curfew("00-curfew", "curfew");
     let (facts, asked) = gathered(vec![
         ("GET", "/version", version()),
         ("GET", "/api/v1/namespaces", namespaces),
+        (
+            "GET",
+            "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
+            list(json!([configuration])),
+        ),
         (
             "POST",
             "/api/v1/namespaces/load/pods",
@@ -105,6 +111,33 @@ async fn a_pod_is_tried_where_the_label_is_and_made_nowhere() {
     let posts: Vec<_> = asked.iter().filter(|(request, _)| request.starts_with("POST")).collect();
     assert!(posts.len() == 1 && posts[0].0.contains("dryRun=All"), "{posts:?}");
     assert_eq!(posts[0].1["metadata"]["labels"]["curfew.dev/inject"], "enabled");
+}
+
+#[tokio::test]
+async fn nodes_and_pull_secrets_are_those_that_the_configuration_names() {
+    let config = "{nodes: {selector: type!=virtual-kubelet}, reaper: {imagePullSecrets: [mirror]}}";
+    let load = json!({"metadata": {"name": "load", "labels": {"curfew.dev/inject": "enabled"}}});
+    let batch = json!({"metadata": {"name": "batch", "labels": {"curfew.dev/inject": "enabled"}}});
+    let (facts, asked) = gathered(vec![
+        ("GET", "/version", version()),
+        ("GET", "/apis/apps/v1/deployments", list(json!([crate::check::tests::deployment("curfew", 2)]))),
+        (
+            "GET",
+            "/api/v1/namespaces/curfew/configmaps/curfew",
+            json!({"metadata": {"name": "curfew"}, "data": {"config.yaml": config}}),
+        ),
+        ("GET", "/api/v1/namespaces", list(json!([load, batch]))),
+        ("GET", "/api/v1/nodes", list(json!([]))),
+        ("GET", "/api/v1/namespaces/load/secrets/mirror", json!({"metadata": {"name": "mirror"}})),
+    ])
+    .await;
+    let nodes = asked.iter().find(|(request, _)| request.starts_with("GET /api/v1/nodes")).expect("a list");
+    assert!(nodes.0.contains("labelSelector=type%21%3Dvirtual-kubelet"), "{}", nodes.0);
+    assert!(facts.nodes.is_ok());
+    let held = |namespace: &str| facts.pull_secrets[&(namespace.to_owned(), "mirror".to_owned())].clone();
+    assert_eq!(held("load"), Ok(true));
+    let Unseen(why) = held("batch").expect_err("forbidden");
+    assert!(why.contains("get secrets in namespace batch"), "{why}");
 }
 
 #[tokio::test]

@@ -3,7 +3,10 @@ use kube::client::Body;
 use serde_json::json;
 
 use super::*;
-use crate::watch::mock::{Server, client};
+use crate::{
+    plan::{Kubelets, Namespace},
+    watch::mock::{Server, answer, client},
+};
 
 /// A namespace with this label, at noon after the pods of these tests ended.
 pub(in crate::explain) fn around(label: Option<&str>) -> Surroundings {
@@ -11,6 +14,7 @@ pub(in crate::explain) fn around(label: Option<&str>) -> Surroundings {
         config: Config::builtin().expect("rows"),
         namespace: Namespace::default(),
         label: label.map(str::to_owned),
+        left_out_by: None,
         unread: None,
         kubelets: Kubelets::default(),
         now: "2026-01-01T12:00:00Z".parse().expect("a time"),
@@ -99,4 +103,34 @@ async fn a_runner_is_asked_through_the_api_server_and_a_reset_is_told_as_what_th
     // Who may not ask knows nothing of it.
     let told = ask(with(&answers[..4])).await;
     assert!(!told.hangs && told.lines.iter().any(|line| line.text.contains("STRICT")), "{told:?}");
+}
+
+#[tokio::test]
+async fn the_namespace_the_nodes_and_the_webhook_configuration_say_what_goes_for_its_pods() {
+    let list = |items: serde_json::Value| json!({"metadata": {}, "items": items});
+    let namespace = json!({"metadata": {"name": "load", "labels": {"curfew.dev/inject": "enabled"}}});
+    let surroundings = async |excluded: &str| {
+        let selector = json!({"matchExpressions": [
+            {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": [excluded]}]});
+        let hook = json!({"name": "namespaces.curfew.dev", "clientConfig": {}, "sideEffects": "None",
+            "admissionReviewVersions": ["v1"], "namespaceSelector": selector,
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}]});
+        let answers = [
+            ("/api/v1/namespaces/load", StatusCode::OK, namespace.clone()),
+            ("/api/v1/nodes?&labelSelector=pool%3Djobs", StatusCode::OK, list(json!([]))),
+            (
+                "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
+                StatusCode::OK,
+                list(json!([{"metadata": {"name": "00-curfew"}, "webhooks": [hook]}])),
+            ),
+        ];
+        let config = Config::parse("nodes: {selector: pool=jobs}", "f").expect("valid");
+        let (client, server) = client();
+        let cluster = Cluster::new(client);
+        tokio::join!(cluster.surroundings("load", config), answer(server, answers)).0
+    };
+    let pod = json!({"metadata": {}, "spec": {"restartPolicy": "Never"}});
+    assert_eq!(surroundings("kube-system").await.asked(&pod, "load"), Ok(()));
+    let (why, _) = surroundings("load").await.asked(&pod, "load").expect_err("it is left out");
+    assert!(why.contains("00-curfew leaves namespace load out"), "{why}");
 }

@@ -63,7 +63,7 @@ fn asked(run: &TestRun, around: &Surroundings, told: &mut Explanation) {
     }
     if run.services.iter().all(|(_, answer)| answer.is_ok()) && !run.services.is_empty() {
         told.say(About::State, format!("{STAGE}: all runners run and answer; the operator makes the starter next"))
-            .say(About::Note, "after refusals it tries again ever more rarely, up to every 17 minutes; its restart has it look at once");
+            .say(About::Note, "after refusals it tries again ever more rarely, at last every 1000 s (17 min); its restart has it look at once");
     } else {
         told.say(
             About::State,

@@ -57,6 +57,11 @@ fn an_initializer_whose_proxy_lives_holds_its_run_in_initialization() {
             "curfew rescue -n load run-initializer-x --yes",
         ],
     );
+    let mut out = around(Some("enabled"));
+    out.left_out_by = Some("00-curfew".to_owned());
+    let held = pod_of("initializer", K6, ended(0), running(), "Running");
+    let told = format!("{:?}", explain(&run("initialization", vec![held]), &out).lines);
+    assert!(told.contains("00-curfew leaves load out") && !told.contains("kubectl label"), "{told}");
     let works = pod_of("initializer", K6, running(), running(), "Running");
     goes_on(&run("initialization", vec![works]), &["is at work"]);
     let done = pod_of("initializer", K6, ended(0), ended(0), "Succeeded");
