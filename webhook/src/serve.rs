@@ -22,13 +22,14 @@ pub use limits::Limits;
 pub use metrics::Metrics;
 pub use readiness::{Gate, Readiness, Ready};
 pub use routes::PATH;
-pub use shutdown::{Ended, Signals};
+pub use shutdown::{Broken, Ended, Signals};
 pub use tls::Identity;
 
 use announce::Announcement;
 use curfew_certs::{IssueError, LoadError};
+use futures_util::FutureExt;
 use listener::{Listener, Secure};
-use shutdown::Phase;
+use shutdown::{Parts, Phase};
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
@@ -115,6 +116,13 @@ struct Webhook {
     identity: tls::Loaded,
 }
 
+/// The same at work.
+struct Serving {
+    phase_tx: watch::Sender<Phase>,
+    /// One permit a connection.
+    slots: Arc<Semaphore>,
+}
+
 /// The admin port needs a few connections only: the kubelet's and a scraper's.
 const ADMIN_CONNECTIONS: u32 = 64;
 
@@ -183,19 +191,30 @@ impl Server {
     }
 
     /// Serves until the first signal, drains, and ends; at once on a second signal.
-    pub async fn run(self, mut signals: Signals) -> Ended {
+    ///
+    /// # Errors
+    /// A part of it panicked.
+    pub async fn run(self, mut signals: Signals) -> Result<Ended, Broken> {
         let Self { webhook, admin, metrics: _, readiness, listening, config } = self;
         // The admin port serves to the end, to say that we are draining; it closes when its sender is dropped.
         let (_admin_tx, admin_phase) = watch::channel(Phase::Serving);
-        tokio::spawn(admin.run(None, admin_phase));
-        match webhook {
-            Some(webhook) => webhook.run(readiness, listening, &config, signals).await,
-            None => {
-                listening.open();
-                let signal = signals.next().await;
+        let mut parts = Parts::new();
+        parts.spawn(admin.run(None, admin_phase).map(Ok));
+        let webhook = webhook.map(|webhook| webhook.start(&mut parts, config.reload_every));
+        listening.open();
+        let ended = async {
+            let signal = signals.next().await;
+            let Some(webhook) = webhook else {
                 tracing::info!(signal, "Ending");
-                Ended::Drained
-            }
+                return Ended::Drained;
+            };
+            tracing::info!(signal, delay = ?config.drain_delay, "Draining");
+            readiness.drain();
+            webhook.drain(&config, &mut signals).await
+        };
+        tokio::select! {
+            ended = ended => Ok(ended),
+            broken = Broken::of(&mut parts) => Err(broken),
         }
     }
 
@@ -224,24 +243,24 @@ impl Webhook {
         Ok(Self { listener, secure: Secure { acceptor, metrics }, identity })
     }
 
-    async fn run(
-        self,
-        readiness: Readiness,
-        listening: Gate,
-        config: &Config,
-        mut signals: Signals,
-    ) -> Ended {
+    /// Begins to serve; what it takes to end that.
+    fn start(self, parts: &mut Parts, reload_every: Duration) -> Serving {
         let Self { listener, secure, identity } = self;
         let (phase_tx, phase) = watch::channel(Phase::Serving);
         let slots = Arc::clone(&listener.slots);
-        tokio::spawn(listener.run(Some(secure), phase));
-        let follow =
-            identity.reloader.map(|reloader| tokio::spawn(tls::follow(reloader, config.reload_every)));
-        listening.open();
+        parts.spawn(listener.run(Some(secure), phase).map(Ok));
+        if let Some(reloader) = identity.reloader {
+            parts.spawn(tls::follow(reloader, reload_every).map(Err));
+        }
+        Serving { phase_tx, slots }
+    }
+}
 
-        let signal = signals.next().await;
-        tracing::info!(signal, delay = ?config.drain_delay, "Draining");
-        readiness.drain();
+// === impl Serving ===
+
+impl Serving {
+    async fn drain(self, config: &Config, signals: &mut Signals) -> Ended {
+        let Self { phase_tx, slots } = self;
         let drain = async {
             phase_tx.send_replace(Phase::Draining);
             sleep(config.drain_delay).await;
@@ -257,9 +276,6 @@ impl Webhook {
             }
         };
         phase_tx.send_replace(Phase::Cut);
-        if let Some(follow) = follow {
-            follow.abort();
-        }
         ended
     }
 }

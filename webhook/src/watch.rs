@@ -11,14 +11,36 @@ pub use completion::{Completion, Own};
 pub use namespaces::{Feed as NamespacesFeed, Namespaces};
 pub use nodes::{Feed as NodesFeed, Nodes};
 
-use kube::runtime::watcher;
+use std::time::Duration;
 
-/// Objects asked for at once: a page is held until it is read, and with its images or field owners a node or a
-/// namespace has ten kilobytes and more.
-const PAGE: u32 = 100;
+use backon::ExponentialBuilder;
+use kube::runtime::{
+    utils::{Backoff, ResetTimerBackoff},
+    watcher::{self, ExponentialBackoff},
+};
+
+/// Objects asked for at once: a page is held several times over until it is read, and with its images or field owners a node
+/// or a namespace has ten kilobytes and more. With pages of a hundred a replica beside five thousand of each took up to 30 MB
+/// more, and was ready no sooner.
+const PAGE: u32 = 16;
 /// The same of pods, which may be as large as etcd takes them: with 1.5 MiB each, and the client's copy of the text, 150
 /// MiB of a replica's 256. Smaller pages would cost more than they save: 20,000 pods are 400 of these.
 const PAGE_OF_PODS: u32 = 50;
+/// Between tries of a watch, the first pause and the longest, each drawn out by up to its own length: an API server that is back
+/// is heard within five seconds. kube's own pauses grow to a minute.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_millis(2500));
+/// Without a failure for as long, the next one is a first one.
+const FORGOTTEN: Duration = Duration::from_secs(60);
+
+/// The pauses of one watch.
+struct Pauses(ResetTimerBackoff<ExponentialBackoff>);
+
+/// What a watch waits between tries while the API server is away, or refuses.
+pub(crate) fn pauses() -> impl Backoff {
+    let (first, longest) = PAUSES;
+    let doubling = ExponentialBuilder::new().with_min_delay(first).with_max_delay(longest).with_jitter();
+    Pauses(ResetTimerBackoff::new(doubling.without_max_times().into(), FORGOTTEN))
+}
 
 /// Trying again will not help; others may have to do without.
 fn is_forbidden(error: &watcher::Error) -> bool {
@@ -29,5 +51,41 @@ fn is_forbidden(error: &watcher::Error) -> bool {
         }
         Error::WatchError(status) => status.is_forbidden(),
         Error::NoResourceVersion => false,
+    }
+}
+
+// === impl Pauses ===
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next()
+    }
+}
+
+impl Backoff for Pauses {
+    /// Only time says that all is well: kube announces a list before it asks for it, even one that is refused each time.
+    fn reset(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_grow_to_five_seconds_until_a_minute_passes_without_one() {
+        let mut pauses = pauses();
+        for _ in 0..2 {
+            for most in [1, 2, 4, 5, 5, 5, 5, 5] {
+                let (pause, most) = (pauses.next().expect("no end"), Duration::from_secs(most));
+                assert!((most / 2..=most).contains(&pause), "{pause:?} is not about {most:?}");
+                advance(pause).await;
+                pauses.reset();
+            }
+            advance(FORGOTTEN).await;
+        }
     }
 }

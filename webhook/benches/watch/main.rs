@@ -88,8 +88,9 @@ fn run(args: Args) -> anyhow::Result<bool> {
         let at_work = Watch::start()?.figures(synced)?;
         eprintln!("watch: all mains end while nobody watches");
         runtime.block_on(cluster.write(pods, State::Ended))?;
-        let patched = r#"curfew_done_patches_total{outcome="patched"} "#;
-        let caught_up = Watch::start()?.figures(|watch| watch.metric(patched).map(|it| it >= pods as f64))?;
+        // Each pod counts once there, also one that is patched again because the list was still being read.
+        let first = "curfew_done_delay_seconds_count ";
+        let caught_up = Watch::start()?.figures(|watch| watch.metric(first).map(|it| it >= pods as f64))?;
         runtime.block_on(cluster.check_told(pods))?;
         let told = Watch::start()?.figures(synced)?;
         anyhow::Ok([at_work, caught_up, told])

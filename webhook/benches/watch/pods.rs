@@ -2,7 +2,10 @@
 
 use anyhow::{Context, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Namespace, Pod},
+};
 use kube::{
     Api, Client,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
@@ -34,6 +37,10 @@ impl Cluster {
     /// Makes the namespace; one that an earlier run left goes first.
     pub(crate) async fn new() -> anyhow::Result<Self> {
         let client = Client::try_default().await.context("KUBECONFIG names no cluster")?;
+        let installed = ListParams::default().labels("app.kubernetes.io/name=curfew").limit(1);
+        let installed = Api::<Deployment>::all(client.clone()).list(&installed).await?.items;
+        // Its watch would mark the pods before ours does.
+        ensure!(installed.is_empty(), "Curfew is installed on this cluster; take it off, or use another");
         let cluster =
             Self { namespaces: Api::all(client.clone()), pods: Api::namespaced(client.clone(), NAME) };
         cluster.clear().await?;

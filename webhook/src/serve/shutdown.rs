@@ -4,6 +4,7 @@ use std::io;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch},
+    task::{JoinError, JoinSet},
 };
 
 /// How far the end has come. It only ever goes forward.
@@ -30,6 +31,14 @@ pub enum Ended {
     Aborted,
 }
 
+/// A part of the server panicked. Without it the process would be ready and serve nothing, or a certificate that ends.
+#[derive(Debug, thiserror::Error)]
+#[error("a part of the server broke down, which is a mistake in Curfew: please report it ({0})")]
+pub struct Broken(JoinError);
+
+/// The tasks of the server. Dropped, they end.
+pub(super) type Parts = JoinSet<Result<(), JoinError>>;
+
 /// The requests to end: the first drains, the second aborts.
 #[derive(Debug)]
 pub struct Signals {
@@ -43,6 +52,20 @@ impl Phase {
     pub(super) async fn reached(self, phase: &mut watch::Receiver<Self>) {
         // An error means that the sender is gone, and with it the server.
         let _ = phase.wait_for(|now| *now >= self).await;
+    }
+}
+
+// === impl Broken ===
+
+impl Broken {
+    /// Waits until one of them breaks down; that they end is as it should be.
+    pub(super) async fn of(parts: &mut Parts) -> Self {
+        while let Some(ended) = parts.join_next().await {
+            if let Err(error) = ended.flatten() {
+                return Self(error);
+            }
+        }
+        std::future::pending().await
     }
 }
 
@@ -80,6 +103,28 @@ impl Signals {
         match self.names_rx.recv().await {
             Some(name) => name,
             None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use tokio::time::{Duration, timeout};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_breaks_down_is_told_from_those_that_end() {
+        let blocked = tokio::task::spawn_blocking(|| panic!("out of descriptors"));
+        for broken in [async { panic!("out of descriptors") }.boxed(), blocked.boxed()] {
+            let mut parts = Parts::new();
+            parts.spawn(async { Ok(()) });
+            parts.spawn(std::future::pending());
+            parts.spawn(broken);
+            let error = timeout(Duration::from_secs(20), Broken::of(&mut parts)).await;
+            let error = error.expect("nobody noticed").to_string();
+            assert!(error.contains("broke down") && error.contains("out of descriptors"), "{error}");
         }
     }
 }

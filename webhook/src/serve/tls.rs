@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
+use tokio::task::JoinError;
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{self, ServerConfig},
@@ -73,8 +74,8 @@ impl Loaded {
     }
 }
 
-/// Keeps the certificate in step with its files, for ever.
-pub(super) async fn follow(mut reloader: Reloader, every: Duration) {
+/// Keeps the certificate in step with its files, until it breaks down.
+pub(super) async fn follow(mut reloader: Reloader, every: Duration) -> JoinError {
     loop {
         tokio::time::sleep(every).await;
         // Files may lie on a disk that is slow today, and this thread serves connections.
@@ -82,11 +83,13 @@ pub(super) async fn follow(mut reloader: Reloader, every: Duration) {
             let change = reloader.poll();
             (reloader, change)
         });
-        let Ok((same, change)) = polled.await else {
-            tracing::error!("Reading the certificate panicked, it is not followed any more");
-            return;
+        let change = match polled.await {
+            Ok((same, change)) => {
+                reloader = same;
+                change
+            }
+            Err(error) => return error,
         };
-        reloader = same;
         match change {
             Ok(Change::None) => {}
             Ok(Change::Renewed) => tracing::info!("Certificate renewed"),

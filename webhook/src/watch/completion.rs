@@ -20,6 +20,7 @@ mod wire;
 
 use std::{
     collections::BTreeSet,
+    panic,
     time::{Duration, SystemTime},
 };
 
@@ -29,7 +30,7 @@ use kube::{
 };
 use prometheus_client::registry::Registry;
 use tokio::{
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::{Instant, sleep_until},
 };
 
@@ -52,6 +53,8 @@ pub struct Completion {
     pods: Pods,
     /// This replica's name, and those that are ready.
     replicas: Option<(String, Ready)>,
+    /// Who keeps the latter true.
+    follower: JoinSet<()>,
     ledger: Ledger,
     metrics: Metrics,
     marks: JoinSet<(Mark, Answer)>,
@@ -84,9 +87,16 @@ impl Completion {
         by_design: impl IntoIterator<Item = String>,
         registry: &mut Registry,
     ) -> Self {
+        let mut follower = JoinSet::new();
+        let replicas = own.map(|own| {
+            let (ready, feed) = replicas::follow(client.clone(), &own);
+            follower.spawn(feed);
+            (own.name, ready)
+        });
         Self {
             pods: Pods::new(client.clone()),
-            replicas: own.map(|own| (own.name.clone(), replicas::follow(client.clone(), &own))),
+            replicas,
+            follower,
             client,
             ledger: Ledger::default(),
             metrics: Metrics::new(registry),
@@ -100,7 +110,8 @@ impl Completion {
         }
     }
 
-    /// Watches for as long as it is polled; `gate` opens with the first whole list. Whatever breaks, it goes on.
+    /// Watches for as long as it is polled; `gate` opens with the first whole list. Whatever breaks on the way to the API
+    /// server, it goes on; a mistake of its own that ends one of its tasks ends it as well.
     pub async fn run(mut self, gate: Option<Gate>) {
         let mut gate = gate;
         loop {
@@ -112,8 +123,15 @@ impl Completion {
                         drop(gate.take());
                     }
                 }
-                Some(Ok((mark, answer))) = self.marks.join_next() => self.marked(&mark, &answer),
-                Some(Ok((word, answer))) = self.words.join_next() => self.said(&word, &answer),
+                Some(ended) = self.marks.join_next() => {
+                    let (mark, answer) = unbroken(ended);
+                    self.marked(&mark, &answer);
+                }
+                Some(ended) = self.words.join_next() => {
+                    let (word, answer) = unbroken(ended);
+                    self.said(&word, &answer);
+                }
+                Some(ended) = self.follower.join_next() => return unbroken(ended),
                 () = at(wakes_at) => {}
             }
             self.begin_what_is_due();
@@ -186,7 +204,7 @@ impl Completion {
             && let Some(word) = self.ledger.next_word(now)
         {
             let client = self.client.clone();
-            let is_fine = word.about == About::Left && self.by_design.contains(&word.text);
+            let is_fine = word.about == About::Left && self.by_design.contains(&*word.text);
             let kind = if is_fine { "Normal" } else { "Warning" };
             self.words.spawn(async move {
                 let answer = request::say(client, &word, kind).await;
@@ -218,7 +236,7 @@ impl Completion {
 
     fn said(&mut self, word: &Word, answer: &Answer) {
         let task::Named { namespace, name, uid } = &word.pod;
-        let (reason, text) = (word.about.reason(), &word.text);
+        let (reason, text) = (word.about.reason(), &*word.text);
         match (answer.outcome, &answer.error) {
             ("created", _) => tracing::info!(%namespace, %name, reason, text, "Said of a pod"),
             (_, Some(error)) if self.may_complain() => tracing::warn!(
@@ -261,6 +279,12 @@ impl std::fmt::Debug for Completion {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Completion").field("pods", &self.ledger.len()).finish_non_exhaustive()
     }
+}
+
+/// What a task came to. The panic of one that broke down goes on here: its pod would stay under way for ever, and nobody
+/// would notice.
+fn unbroken<T>(ended: Result<T, JoinError>) -> T {
+    ended.unwrap_or_else(|error| panic::resume_unwind(error.into_panic()))
 }
 
 async fn at(time: Option<Instant>) {

@@ -2,7 +2,8 @@
 
 use http::{Request, Response, StatusCode};
 use kube::{Client, client::Body};
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::time::{Duration, Instant};
 use tower_test::mock::{self, Handle};
 
 /// Its end of the wire.
@@ -26,4 +27,18 @@ pub(crate) async fn answer(
         send.send_response(Response::builder().status(status).body(body).expect("a response"));
     }
     server
+}
+
+/// How late whoever watches may notice that the API server is back.
+pub(crate) const SOON: Duration = Duration::from_secs(5);
+
+/// Refuses this watch as often as an API server that is away for a while, and tells how long it takes to be asked again.
+pub(crate) async fn asked_again(server: Server, watch: &str) -> Duration {
+    let away = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "reason": "ServiceUnavailable", "message": "not yet", "code": 503});
+    let mut server = answer(server, vec![(watch, StatusCode::SERVICE_UNAVAILABLE, away); 10]).await;
+    let start = Instant::now();
+    let (request, _send) = server.next_request().await.expect("a request");
+    assert!(request.uri().to_string().starts_with(watch), "{}", request.uri());
+    start.elapsed()
 }

@@ -48,7 +48,7 @@ impl Namespaces {
         let api = Api::<Metadata>::all(client);
         let (store, writer) = reflector::store();
         let events = watcher(api.clone(), watcher::Config::default().page_size(super::PAGE))
-            .default_backoff()
+            .backoff(super::pauses())
             .modify(forget_what_nobody_asks_for)
             .reflect(writer)
             .boxed();
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
     use crate::{
         serve::{Readiness, Ready},
-        watch::mock::{Server, answer, client},
+        watch::mock::{SOON, Server, answer, asked_again, client},
     };
 
     fn mocked() -> (Namespaces, Feed, Server) {
@@ -194,6 +194,17 @@ mod tests {
             answer(server, [("/api/v1/namespaces/mine", StatusCode::OK, found)])
         );
         assert_eq!(known.annotations.get("curfew.dev/strategy").map(String::as_str), Some("await"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_is_back_is_heard_within_seconds() {
+        let (_namespaces, feed, server) = mocked();
+        let feed = tokio::spawn(feed.run(Readiness::default().gate("the list of namespaces")));
+        let list = json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList",
+            "metadata": {"resourceVersion": "7"}, "items": []});
+        let server = answer(server, [("/api/v1/namespaces?", StatusCode::OK, list)]).await;
+        assert!(asked_again(server, "/api/v1/namespaces?&watch=true").await <= SOON);
+        feed.abort();
     }
 
     #[tokio::test]

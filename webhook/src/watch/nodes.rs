@@ -30,9 +30,19 @@ pub struct Feed {
     floor: Option<Version>,
     events: BoxStream<'static, watcher::Result<watcher::Event<Node>>>,
     known: Versions,
-    /// Nodes may not be listed, so what is published is not of `known`.
-    guessed: bool,
+    told_by: Source,
     kubelets: watch::Sender<Arc<Kubelets>>,
+}
+
+/// What is published follows from it.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Source {
+    /// From nothing: whoever may tell is asked again.
+    Nobody,
+    /// Nodes may not be listed; the configuration, or the API server's version, speaks for them.
+    Another,
+    /// From `known`.
+    Nodes,
 }
 
 /// By name of the node; none where it is no version.
@@ -88,11 +98,11 @@ impl Nodes {
         let label_selector = settings.selector.clone();
         let config = watcher::Config { label_selector, ..watcher::Config::default() }.page_size(super::PAGE);
         let feed = Feed {
-            events: watcher(Api::all(client.clone()), config).default_backoff().boxed(),
+            events: watcher(Api::all(client.clone()), config).backoff(super::pauses()).boxed(),
             client,
             floor: settings.oldest_kubelet,
             known: Versions::new(),
-            guessed: false,
+            told_by: Source::Nobody,
             kubelets: sender,
         };
         (Self { kubelets }, feed)
@@ -131,7 +141,7 @@ impl Feed {
                     drop(gate.take());
                 }
                 Ok(watcher::Event::Apply(node)) => {
-                    if note(&mut self.known, node) || self.guessed {
+                    if note(&mut self.known, node) || self.told_by != Source::Nodes {
                         self.publish();
                     }
                 }
@@ -144,7 +154,7 @@ impl Feed {
                         %error,
                         "Cannot follow nodes, trying again; this service account needs `list` and `watch` on them"
                     );
-                    if super::is_forbidden(&error) && !self.guessed {
+                    if super::is_forbidden(&error) && self.told_by != Source::Another {
                         self.guess().await;
                         drop(gate.take());
                     }
@@ -155,7 +165,7 @@ impl Feed {
 
     /// Publishes what the known nodes say.
     fn publish(&mut self) {
-        self.guessed = false;
+        self.told_by = Source::Nodes;
         let told = self.known.iter().filter_map(|(name, version)| Some((name.as_str(), (*version)?)));
         let floor = self.floor.map(|oldest| (FLOOR, oldest));
         let silent = self.known.iter().find(|(_, version)| version.is_none());
@@ -168,8 +178,8 @@ impl Feed {
 
     /// Publishes what can be known without the nodes.
     async fn guess(&mut self) {
-        self.guessed = true;
         const NOT_LISTED: &str = "nodes may not be listed";
+        self.told_by = Source::Another;
         if let Some(oldest) = self.floor {
             return self.say(Kubelets::none_older(&format!("{NOT_LISTED}, and {FLOOR}"), oldest));
         }
@@ -178,15 +188,17 @@ impl Feed {
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("no answer within 5 s".to_owned()),
         };
-        self.say(match version {
+        let kubelets = match version {
             Ok(server) => {
                 let oldest = Version::new(server.major, server.minor.saturating_sub(SKEW), 0);
                 Kubelets::none_older(&format!("{NOT_LISTED}, and an API server {server} allows"), oldest)
             }
             Err(error) => {
+                self.told_by = Source::Nobody;
                 Kubelets::unknown(format!("{NOT_LISTED}, nor is the API server's version known ({error})"))
             }
-        });
+        };
+        self.say(kubelets);
     }
 
     fn say(&self, kubelets: Kubelets) {

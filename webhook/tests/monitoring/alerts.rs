@@ -9,6 +9,8 @@ use crate::{
     replica::Replica,
 };
 
+/// Where operators read on; the chart has a value for it.
+const RUNBOOKS: &str = "https://github.com/curfew-dev/curfew/blob/main/docs/monitoring.md";
 const TESTS: &str = "webhook/tests/monitoring/rules.test.yaml";
 
 #[test]
@@ -44,9 +46,9 @@ fn every_alert_says_what_is_the_matter_and_where_to_read_on() {
         for annotation in ["summary", "description"] {
             assert!(rule.annotations[annotation].is_string(), "{} has no {annotation}", rule.alert);
         }
-        let anchor = format!("docs/monitoring.md#{}", rule.alert.to_lowercase());
-        assert_eq!(rule.annotations["runbook"], json!(anchor), "{}", rule.alert);
-        assert!(page.contains(&format!("\n### {}\n", rule.alert)), "{anchor} is not there");
+        let runbook = format!("{RUNBOOKS}#{}", rule.alert.to_lowercase());
+        assert_eq!(rule.annotations["runbook_url"], json!(runbook), "{}", rule.alert);
+        assert!(page.contains(&format!("\n### {}\n", rule.alert)), "{runbook} is not there");
     }
 }
 
@@ -69,14 +71,22 @@ fn a_real_prometheus_fires_where_something_is_wrong_and_only_there() {
     replica.unreadable_review();
     replica.no_review();
     replica.distrust(&cut_off);
+    replica.plain_http();
     let failed = prometheus.fires("CurfewAdmissionsFailed");
     about(&failed, replica.admin());
     let rejected = prometheus.fires("CurfewRequestsRejected");
     about(&rejected, replica.admin());
     assert_eq!(rejected["labels"]["reason"], "not_a_review");
-    let refused = prometheus.fires("CurfewHandshakesFail");
+    let refused = prometheus.fires("CurfewHandshakesRefused");
     about(&refused, replica.admin());
-    assert_eq!(refused["labels"]["reason"], "refused_by_client");
+    assert_eq!(refused["labels"]["severity"], "critical");
+    // Whoever finds the port can do that, and nobody is to be woken for it.
+    let plain = prometheus.fires("CurfewHandshakesFail");
+    about(&plain, replica.admin());
+    assert_eq!(
+        (&plain["labels"]["reason"], &plain["labels"]["severity"]),
+        (&json!("protocol"), &json!("warning"))
+    );
 
     drop((replica, cut_off));
     let absent = prometheus.fires("CurfewAbsent");

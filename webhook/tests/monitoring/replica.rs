@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{Read, Write},
     net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
@@ -124,6 +125,16 @@ impl Replica {
         let mut stream = TcpStream::connect(&self.address.webhook).unwrap();
         let refused = client.complete_io(&mut stream).unwrap_err();
         assert!(refused.to_string().contains("certificate"), "{refused}");
+    }
+
+    /// Asks for a page as somebody who takes the port for one of plain HTTP, and waits until that is over.
+    pub(crate) fn plain_http(&self) {
+        let mut stream = TcpStream::connect(&self.address.webhook).unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        // An alert of TLS, and the end, however it comes.
+        let mut answer = Vec::new();
+        let _ended = stream.read_to_end(&mut answer);
+        assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
     }
 
     fn post(&self, body: &str) -> u16 {

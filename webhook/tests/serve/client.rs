@@ -1,7 +1,9 @@
 //! A server of a test's own, and what is needed to talk to it.
 
 use axum::http::{Request, StatusCode};
-use curfew::serve::{Admit, Answer, Config, Ended, Facts, Identity, Readiness, Reviews, Server, Signals};
+use curfew::serve::{
+    Admit, Answer, Broken, Config, Ended, Facts, Identity, Readiness, Reviews, Server, Signals,
+};
 use http_body_util::{BodyExt, Full};
 use hyper::{
     body::Bytes,
@@ -26,7 +28,7 @@ use tokio_rustls::{
 };
 
 /// Longer than anything here takes on a machine that is busy; only a failing test waits for it.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Running {
     pub(crate) webhook: SocketAddr,
@@ -34,7 +36,7 @@ pub(crate) struct Running {
     pub(crate) readiness: Readiness,
     pub(crate) signals: UnboundedSender<&'static str>,
     pub(crate) ca: Option<String>,
-    ended: JoinHandle<Ended>,
+    ended: JoinHandle<Result<Ended, Broken>>,
 }
 
 /// One connection that speaks HTTP.
@@ -143,7 +145,7 @@ impl Running {
     }
 
     pub(crate) async fn ended(self) -> Ended {
-        eventually("the end of the server", self.ended).await.unwrap()
+        eventually("the end of the server", self.ended).await.unwrap().unwrap()
     }
 
     /// Waits until nobody listens on the webhook's port any more.

@@ -157,5 +157,5 @@ async fn without_reviews_there_is_the_admin_port_alone() {
     assert!(eventually("an answer", ready).await.starts_with("HTTP/1.1 200"));
     // Nobody is sent here any more, so there is nothing to wait for.
     signals.send("SIGTERM").unwrap();
-    assert_eq!(eventually("the end", ended).await.unwrap(), Ended::Drained);
+    assert_eq!(eventually("the end", ended).await.unwrap().unwrap(), Ended::Drained);
 }

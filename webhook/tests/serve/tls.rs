@@ -1,7 +1,7 @@
 //! Handshakes, and the certificates they are about.
 
-use crate::client::{read_to_end, start, start_as, trivial, write};
-use curfew::serve::{Config, Identity, Reviews, Server};
+use crate::client::{PATIENCE, read_to_end, start, start_as, trivial, write};
+use curfew::serve::{Config, Identity, Reviews, Server, Signals};
 use curfew_certs::{Files, issue, issue::Issued};
 use std::{
     fs,
@@ -75,6 +75,26 @@ async fn a_new_certificate_is_served_without_a_restart_and_standing_connections_
     };
     crate::client::eventually("the new certificate", renewed).await;
     assert_eq!(standing.review("{}").await.text, "{\"got\":2}");
+}
+
+#[test]
+fn a_reloader_that_breaks_down_ends_the_server_with_the_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let identity = Identity::Files(write_pair(dir.path(), &issued()));
+    let free = "127.0.0.1:0".parse().unwrap();
+    let config = Config { listen: free, admin_listen: free, ..Config::default() };
+    // Without timers, who waits for a time panics.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_io().build().unwrap();
+    let (ended_tx, ended) = std::sync::mpsc::channel();
+    runtime.spawn(async move {
+        let server =
+            Server::bind(config, Some(Reviews { identity, admit: Arc::new(trivial) })).await.unwrap();
+        let (_signals, received) = Signals::by_hand();
+        let _ = ended_tx.send(server.run(received).await);
+    });
+    let error = ended.recv_timeout(PATIENCE).expect("the end of the server").unwrap_err().to_string();
+    assert!(error.contains("broke down") && error.contains("timers are disabled"), "{error}");
+    runtime.shutdown_background();
 }
 
 #[tokio::test]

@@ -28,6 +28,8 @@ pub(super) struct Ledger {
     /// The number of the list that is being read, or was last.
     list: u32,
     stuck: BTreeMap<Label, i64>,
+    /// What was last found to say: of thousands of pods it is mostly the same.
+    text: Arc<str>,
 }
 
 /// A moment, by both clocks.
@@ -90,7 +92,13 @@ impl Ledger {
         let uid =
             self.pods.get_key_value(pod.uid()).map_or_else(|| Arc::from(pod.uid()), |(uid, _)| uid.clone());
         let named = || Named { namespace: pod.namespace().into(), name: pod.name().into(), uid: uid.clone() };
-        let word = |about, text: &str| Word { pod: named(), about, text: cut(text, LONGEST).to_owned() };
+        let mut word = |about, text: &str| {
+            let text = cut(text, LONGEST);
+            if *self.text != *text {
+                self.text = text.into();
+            }
+            Word { pod: named(), about, text: self.text.clone() }
+        };
         let turn = TURN.saturating_mul(rank);
         let entry = self.pods.entry(uid.clone()).or_default();
         entry.list = self.list;

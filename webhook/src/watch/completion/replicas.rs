@@ -28,37 +28,30 @@ pub(super) type Ready = watch::Receiver<Arc<[Box<str>]>>;
 /// The label of Curfew's own pods.
 const SELECTOR: &str = "app.kubernetes.io/name=curfew";
 
-/// Follows them for as long as somebody listens; where they cannot be followed, each replica acts as if alone, which
-/// costs a request that changes nothing.
-pub(super) fn follow(client: Client, own: &Own) -> Ready {
+/// Who is ready, and what keeps that true while it is polled; where they cannot be followed, each replica acts as if alone,
+/// which costs a request that changes nothing.
+pub(super) fn follow(client: Client, own: &Own) -> (Ready, impl Future<Output = ()> + use<>) {
     let (sender, ready) = watch::channel(Arc::from([]));
     let api = Api::<Pod<IsReady>>::namespaced(client, &own.namespace);
     let config = watcher::Config::default().labels(SELECTOR).page_size(super::super::PAGE_OF_PODS);
-    let mut events = Box::pin(watcher(api, config).default_backoff());
-    tokio::spawn(async move {
+    let mut events = Box::pin(watcher(api, config).backoff(super::super::pauses()));
+    let feed = async move {
         let mut known = BTreeMap::new();
         let mut listed = BTreeMap::new();
-        loop {
-            let event = tokio::select! {
-                event = events.next() => event,
-                () = sender.closed() => return,
-            };
+        while let Some(event) = events.next().await {
             match event {
-                Some(Ok(watcher::Event::Init)) => listed.clear(),
-                Some(Ok(watcher::Event::InitApply(pod))) => {
+                Ok(watcher::Event::Init) => listed.clear(),
+                Ok(watcher::Event::InitApply(pod)) => {
                     listed.insert(pod.name().to_owned(), pod.seen);
                 }
-                Some(Ok(watcher::Event::InitDone)) => known = mem::take(&mut listed),
-                Some(Ok(watcher::Event::Apply(pod))) => {
+                Ok(watcher::Event::InitDone) => known = mem::take(&mut listed),
+                Ok(watcher::Event::Apply(pod)) => {
                     known.insert(pod.name().to_owned(), pod.seen);
                 }
-                Some(Ok(watcher::Event::Delete(pod))) => {
+                Ok(watcher::Event::Delete(pod)) => {
                     known.remove(pod.name());
                 }
-                Some(Err(error)) => {
-                    tracing::warn!(%error, "Cannot follow the replicas of Curfew, trying again");
-                }
-                None => return,
+                Err(error) => tracing::warn!(%error, "Cannot follow the replicas of Curfew, trying again"),
             }
             let names = known.iter().filter(|(_, IsReady(ready))| *ready).map(|(name, _)| Box::from(&**name));
             sender.send_if_modified(|said| {
@@ -71,8 +64,8 @@ pub(super) fn follow(client: Client, own: &Own) -> Ready {
                 changed
             });
         }
-    });
-    ready
+    };
+    (ready, feed)
 }
 
 /// Whether a pod is, and is to stay so.
@@ -115,5 +108,27 @@ impl Glimpse for IsReady {
         let Wire { metadata, status } = serde_json::from_str(json).unwrap_or_default();
         let ready = status.conditions.iter().any(|it| it.kind == "Ready" && it.status == "True");
         Self(ready && metadata.deletion_timestamp.is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use serde_json::json;
+
+    use super::*;
+    use crate::watch::mock::{SOON, answer, asked_again, client};
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_is_back_is_heard_within_seconds() {
+        let (client, server) = client();
+        let (_ready, feed) = follow(client, &Own { namespace: "curfew".into(), name: "curfew-a".into() });
+        let feed = tokio::spawn(feed);
+        let path = "/api/v1/namespaces/curfew/pods?";
+        let list = json!({"apiVersion": "v1", "kind": "PodList", "metadata": {"resourceVersion": "7"},
+                          "items": []});
+        let server = answer(server, [(path, StatusCode::OK, list)]).await;
+        assert!(asked_again(server, path).await <= SOON);
+        feed.abort();
     }
 }

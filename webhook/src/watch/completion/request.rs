@@ -12,6 +12,7 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::{
     judge::Judgement,
@@ -46,6 +47,8 @@ const MANAGER: &str = "curfew";
 const NAME: usize = 253;
 /// What an API server that is away or has too much to do gets in any case.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long it may take to answer. A connection that died without a word would hold up what waits behind for longer.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// Tells the pod of this UID, and no other of its name, that its mains are done.
 pub(super) async fn mark(client: Client, mark: &Mark) -> Answer {
@@ -53,26 +56,30 @@ pub(super) async fn mark(client: Client, mark: &Mark) -> Answer {
     let api = Api::<Pod<Judgement>>::namespaced(client, namespace);
     let patch = json!({"metadata": {"uid": **uid, "annotations": {DONE_ANNOTATION: **uid}}});
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-    match api.patch_status(name, &params, &Patch::Merge(patch)).await {
-        Ok(_) => Answer::settled(Settled::Done, MARKS[0]),
-        Err(Error::Api(status)) if status.code == 404 || is_another(&status) => {
+    match timeout(ANSWER, api.patch_status(name, &params, &Patch::Merge(patch))).await {
+        Ok(Ok(_)) => Answer::settled(Settled::Done, MARKS[0]),
+        Ok(Err(Error::Api(status))) if status.code == 404 || is_another(&status) => {
             Answer::settled(Settled::Gone, MARKS[1])
         }
-        Err(error) => Answer::failed(&error),
+        Ok(Err(error)) => Answer::failed(&error),
+        Err(_) => Answer::none(),
     }
 }
 
 /// Leaves an event of this type at the pod, under a name that every replica comes to: whoever is second finds it there.
 pub(super) async fn say(client: Client, word: &Word, kind: &str) -> Answer {
     let api = Api::<Event>::namespaced(client, &word.pod.namespace);
-    match api.create(&PostParams::default(), &event(word, kind)).await {
-        Ok(_) => Answer::settled(Settled::Done, EVENTS[0]),
-        Err(Error::Api(status)) if status.is_already_exists() => Answer::settled(Settled::Done, EVENTS[1]),
+    match timeout(ANSWER, api.create(&PostParams::default(), &event(word, kind))).await {
+        Ok(Ok(_)) => Answer::settled(Settled::Done, EVENTS[0]),
+        Ok(Err(Error::Api(status))) if status.is_already_exists() => {
+            Answer::settled(Settled::Done, EVENTS[1])
+        }
         // The namespace is gone, or on its way.
-        Err(Error::Api(status)) if status.code == 404 || has_cause(&status, "NamespaceTerminating") => {
+        Ok(Err(Error::Api(status))) if status.code == 404 || has_cause(&status, "NamespaceTerminating") => {
             Answer::settled(Settled::Gone, EVENTS[2])
         }
-        Err(error) => Answer::failed(&error),
+        Ok(Err(error)) => Answer::failed(&error),
+        Err(_) => Answer::none(),
     }
 }
 
@@ -96,7 +103,7 @@ fn event(word: &Word, kind: &str) -> Event {
             ..ObjectReference::default()
         },
         reason: Some(reason.to_owned()),
-        message: Some(text.clone()),
+        message: Some(text.to_string()),
         type_: Some(kind.to_owned()),
         count: Some(1),
         first_timestamp: Some(now.clone()),
@@ -125,6 +132,12 @@ impl About {
 impl Answer {
     fn settled(settled: Settled, outcome: &'static str) -> Self {
         Self { settled, outcome, pause: None, error: None }
+    }
+
+    /// There is none.
+    fn none() -> Self {
+        let error = format!("no answer from the API server within {} s", ANSWER.as_secs());
+        Self { settled: Settled::Failed, outcome: "failed", pause: Some(PAUSE), error: Some(error) }
     }
 
     /// A request that failed. Of what concerns one pod only, the others are not to wait.

@@ -25,7 +25,8 @@ pub(super) struct Mark {
 pub(super) struct Word {
     pub(super) pod: Named,
     pub(super) about: About,
-    pub(super) text: String,
+    /// Shared with other pods of which the same is to be said.
+    pub(super) text: Arc<str>,
 }
 
 /// Which pod.

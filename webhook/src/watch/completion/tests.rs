@@ -1,5 +1,6 @@
 //! The watch beside an API server that answers as a test tells it.
 
+mod breaks;
 mod marks;
 mod words;
 

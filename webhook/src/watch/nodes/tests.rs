@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     plan::Support,
     serve::{Readiness, Ready},
-    watch::mock::{Server, answer, client},
+    watch::mock::{SOON, Server, answer, asked_again, client},
 };
 
 /// A feed at work, and what is to be seen of it. Time is each test's own: between tries it passes at once.
@@ -28,12 +28,20 @@ impl Followed {
     /// Waits until `native` is that.
     async fn native(&mut self, wanted: impl Fn(&Support) -> bool) -> Support {
         let native = |kubelets: &Arc<Kubelets>| wanted(&kubelets.native);
-        self.nodes.kubelets.wait_for(native).await.expect("the feed runs").native.clone()
+        let known = timeout(Duration::from_secs(3600), self.nodes.kubelets.wait_for(native)).await;
+        known.expect("it never is").expect("the feed runs").native.clone()
     }
 
     async fn no(&mut self) -> String {
         match self.native(|native| matches!(native, Support::No(_))).await {
             Support::No(why) => why,
+            other => panic!("{other}"),
+        }
+    }
+
+    async fn unknown(&mut self) -> String {
+        match self.native(|native| matches!(native, Support::Unknown(_))).await {
+            Support::Unknown(why) => why,
             other => panic!("{other}"),
         }
     }
@@ -148,15 +156,38 @@ async fn a_watch_that_is_taken_away_is_no_longer_relied_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_known_where_the_api_server_tells_nothing() {
+async fn nothing_is_known_where_the_api_server_tells_nothing_until_it_does() {
     let (mut followed, server) = follow(&config::Nodes::default());
-    let _server = answer(server, [forbidden("/api/v1/nodes?"), forbidden("/version")]).await;
+    let server = answer(server, [forbidden("/api/v1/nodes?"), forbidden("/version")]).await;
     followed.ready().await;
-    let native = followed.native(|_| true).await;
-    assert!(
-        matches!(&native, Support::Unknown(why) if why.starts_with("nodes may not be listed, nor")),
-        "{native}"
-    );
+    assert!(followed.unknown().await.starts_with("nodes may not be listed, nor"));
+    // An answer that is none is not the last word either.
+    let mut server = answer(server, [forbidden("/api/v1/nodes?")]).await;
+    let (request, _never) = server.next_request().await.expect("a request");
+    assert_eq!(request.uri(), "/version");
+    let _server = answer(server, [forbidden("/api/v1/nodes?"), version("v1.31.2")]).await;
+    assert!(followed.no().await.contains("an API server 1.31.2 allows kubelet 1.28.0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_was_taken_away_with_all_else_is_relied_on_once_it_is_back() {
+    let (mut followed, server) = follow(&config::Nodes::default());
+    let new = node("a", "v1.36.3", "linux");
+    let answers =
+        [list(std::slice::from_ref(&new)), forbidden("/api/v1/nodes?&watch=true"), forbidden("/version")];
+    let server = answer(server, answers).await;
+    while !followed.unknown().await.starts_with("nodes may not be listed, nor") {
+        followed.nodes.kubelets.changed().await.expect("the feed runs");
+    }
+    let _server = answer(server, [watched("MODIFIED", &new)]).await;
+    followed.native(|native| *native == Support::Yes).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_is_back_is_heard_within_seconds() {
+    let (_followed, server) = follow(&config::Nodes::default());
+    let server = answer(server, [list(&[node("a", "v1.36.3", "linux")])]).await;
+    assert!(asked_again(server, "/api/v1/nodes?&watch=true").await <= SOON);
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,6 +226,6 @@ async fn only_selected_nodes_are_asked_for() {
     let (followed, mut server) = follow(&selected);
     let (request, _send) = server.next_request().await.expect("a request");
     let uri = request.uri().to_string();
-    assert!(uri.contains("labelSelector=type%21%3Dvirtual-kubelet") && uri.contains("limit=100"), "{uri}");
+    assert!(uri.contains("labelSelector=type%21%3Dvirtual-kubelet") && uri.contains("limit=16"), "{uri}");
     drop(followed);
 }
