@@ -40,10 +40,10 @@ app.kubernetes.io/name: curfew
 {{- if and .Values.watch (eq .Values.rights.scope "cluster") }}true{{ end }}
 {{- end }}
 
-{{- define "curfew.admissionPolicy" -}}
+{{- define "curfew.admissionPolicies" -}}
 {{- $wanted := .Values.admissionPolicy.enabled | toString -}}
 {{- if eq $wanted "auto" }}{{ $wanted = semverCompare ">=1.30-0" .Capabilities.KubeVersion.Version | toString }}{{ end }}
-{{- if and (include "curfew.watch" .) (eq $wanted "true") }}true{{ end }}
+{{- if eq $wanted "true" }}true{{ end }}
 {{- end }}
 
 {{/* The behaviour, docs/configuration.md. */}}

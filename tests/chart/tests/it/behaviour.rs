@@ -98,7 +98,10 @@ fn notes_say_the_next_command() {
     assert!(of_one.contains("kubectl label namespace load curfew.dev/inject=enabled"), "{of_one}");
     let before_it_goes = notes(&["--set", "webhook.enabled=false"]);
     assert!(before_it_goes.contains("curfew check --uninstall"), "{before_it_goes}");
-    assert!(notes(&["--set", "hostNetwork=true"]).contains("pod-security.kubernetes.io/enforce=privileged"));
+    let on_the_node = notes(&["--set", "hostNetwork=true", "--set", "metrics.port=10261"]);
+    for part in ["pod-security.kubernetes.io/enforce=privileged", "10261 (metrics, plain HTTP) are open"] {
+        assert!(on_the_node.contains(part), "{part}: {on_the_node}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, process::Command};
 
-use curfew_chart::{Object, kustomize, manifests, tool, unknown_fields};
+use curfew_chart::{Object, kustomize, manifests, parse, template, tool, unknown_fields};
 use serde_json::Value;
 
 use crate::rendered::of;
@@ -32,33 +32,45 @@ fn sort(object: &mut Value) {
     }
 }
 
-fn same(folder: &str, values: &str) {
+fn same(folder: &str, of_chart: Vec<Object>) {
     let mut of_kustomize = comparable(kustomize(&manifests().join("kustomize").join(folder)).unwrap());
     let own = of_kustomize.remove(&("Namespace".to_owned(), String::new(), "curfew".to_owned()));
     assert!(own.is_some(), "{folder}: Helm makes the namespace, kustomize has to bring it");
-    let of_chart = comparable(of(values));
+    let of_chart = comparable(of_chart);
     assert_eq!(
         of_kustomize.keys().collect::<Vec<_>>(),
         of_chart.keys().collect::<Vec<_>>(),
-        "{folder} and {values}.yaml have other objects"
+        "{folder} and the chart have other objects"
     );
     for (identity, object) in &of_chart {
-        assert_eq!(&of_kustomize[identity], object, "{folder} and {values}.yaml differ in {identity:?}");
+        assert_eq!(&of_kustomize[identity], object, "{folder} and the chart differ in {identity:?}");
     }
+}
+
+/// What the chart renders with these arguments.
+fn with(arguments: &[&str]) -> Vec<Object> {
+    parse(&template(arguments).unwrap()).unwrap()
 }
 
 #[test]
 fn the_base_is_the_default() {
-    same("base", "default");
+    same("base", of("default"));
 }
 
 #[test]
 fn overlays_are_the_chart_with_values() {
     for overlay in ["cert-manager", "single-namespace", "watch-only"] {
-        same(&format!("overlays/{overlay}"), overlay);
+        same(&format!("overlays/{overlay}"), of(overlay));
     }
+    let registry = [
+        "registry=registry.example/team",
+        "imagePullSecrets={registry}",
+        "injectedImagePullSecrets={registry}",
+    ];
+    same("overlays/registry", with(&registry.map(|value| ["--set", value]).concat()));
+    same("overlays/older", with(&["--kube-version", "1.29.15"]));
     let overlays = fs::read_dir(manifests().join("kustomize/overlays")).unwrap();
-    assert_eq!(overlays.count(), 3, "an overlay is not compared");
+    assert_eq!(overlays.count(), 5, "an overlay is not compared");
 }
 
 #[test]

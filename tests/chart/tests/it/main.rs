@@ -5,4 +5,5 @@ mod behaviour;
 mod kustomize;
 mod refused;
 mod rendered;
+mod rules;
 mod values;

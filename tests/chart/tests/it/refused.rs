@@ -46,6 +46,8 @@ fn by_the_schema() {
         ("metrics.serviceMonitor.interval=30", "interval"),
         ("metrics.serviceMonitor.interval=\"1.5m\"", "interval"),
         ("metrics.podMonitor.interval=\"0\"", "interval"),
+        ("metrics.rules.runbookUrl=\"docs/monitoring.md\"", "runbookUrl"),
+        ("metrics.rules.runbookUrl=\"https://wiki.example/alerts#curfew\"", "runbookUrl"),
         ("logFormat=\"xml\"", "logFormat"),
         ("podLabels={\"team\":1}", "podLabels"),
     ] {

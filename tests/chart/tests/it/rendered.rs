@@ -171,7 +171,6 @@ fn the_watch_alone_has_neither_webhook_nor_certificate_nor_the_rights_for_them()
         !rules.contains("namespaces") && !rules.contains("nodes") && rules.contains("pods/status"),
         "{rules}"
     );
-    assert!(has(&objects, "ValidatingAdmissionPolicy"));
     assert!(container(&objects)["args"].to_string().contains("--no-webhook"));
 }
 
@@ -209,12 +208,63 @@ fn ports_and_the_nodes_network_reach_every_place() {
 }
 
 #[test]
-fn the_policy_is_rendered_where_kubernetes_has_it() {
+fn every_right_to_patch_on_the_cluster_has_a_bound_policy_that_keeps_it_to_fields() {
+    all(|name, objects| {
+        let mut rights = BTreeSet::new();
+        for role in objects.iter().filter(|object| object.kind() == "ClusterRole") {
+            for rule in role.0["rules"].as_array().unwrap() {
+                if rule["verbs"].as_array().unwrap().contains(&"patch".into()) {
+                    rights.extend(rule["resources"].as_array().unwrap().iter().filter_map(Value::as_str));
+                }
+            }
+        }
+        let policies: Vec<_> =
+            objects.iter().filter(|object| object.kind() == "ValidatingAdmissionPolicy").collect();
+        let wanted: BTreeSet<_> = match name {
+            "bare" => BTreeSet::new(),
+            _ => rights.iter().map(|right| right.split('/').next().unwrap_or_default()).collect(),
+        };
+        let policed: BTreeSet<_> = policies
+            .iter()
+            .filter_map(|policy| {
+                policy.0["spec"]["matchConstraints"]["resourceRules"][0]["resources"][0].as_str()
+            })
+            .collect();
+        if policed != wanted {
+            return Err(format!("policies are about {policed:?}, rights to patch about {wanted:?}"));
+        }
+        for policy in policies {
+            let binding = one(objects, "ValidatingAdmissionPolicyBinding", policy.name());
+            let account = "request.userInfo.username == 'system:serviceaccount:curfew:curfew'";
+            let holds = binding["spec"]["policyName"] == policy.name()
+                && binding["spec"]["validationActions"] == serde_json::json!(["Deny"])
+                && policy.0["spec"]["failurePolicy"] == "Fail"
+                && policy.0["spec"]["matchConditions"][0]["expression"] == account;
+            if !holds {
+                return Err(format!("{} or its binding does not hold", policy.name()));
+            }
+        }
+        Ok(())
+    });
+    let of = |values: &str| {
+        let objects = of(values);
+        let policies = objects.iter().filter(|object| object.kind() == "ValidatingAdmissionPolicy");
+        policies.map(|policy| policy.name().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("default"), ["curfew-watch", "curfew-certificates"]);
+    assert_eq!((of("watch-only"), of("cert-manager")), (of("files"), vec!["curfew-watch".to_owned()]));
+    assert_eq!(of("single-namespace"), ["curfew-certificates"]);
+    assert_eq!(of("bare"), [""; 0]);
+}
+
+#[test]
+fn the_policies_are_rendered_where_kubernetes_has_them() {
     for (version, expected) in
         [("1.28.0", false), ("1.29.15", false), ("v1.30.1-gke.100", true), ("1.36.3", true)]
     {
         let text = curfew_chart::template(&["--kube-version", version]).unwrap();
-        assert_eq!(text.contains("kind: ValidatingAdmissionPolicy\n"), expected, "{version}");
+        let policies = text.matches("kind: ValidatingAdmissionPolicy\n").count();
+        assert_eq!(policies, if expected { 2 } else { 0 }, "{version}");
     }
     assert!(curfew_chart::template(&["--kube-version", "1.27.9"]).is_err());
 }
