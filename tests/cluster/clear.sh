@@ -4,30 +4,43 @@
 
 DAEMONS=" etcd kube-apiserver kube-controller kube-scheduler kubelet kube-proxy containerd containerd-shim runc pause "
 
-# By cgroup (all that was started here, and every container), by pid file, by command line, and by the network
+# All that was started here, and every container.
+cgroup_processes() {
+  local root
+  for root in $(cgroup_roots); do
+    [ ! -d "$root/$CGROUP" ] || find "$root/$CGROUP" -name cgroup.procs -exec cat {} + 2>/dev/null || true
+  done | alive
+}
+
+# Of the pids it is given, each once.
+alive() {
+  local pid
+  sort -un | while read -r pid; do
+    # A zombie is gone but for its parent's noticing.
+    ! grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$pid/status" || echo "$pid"
+  done
+}
+
+# By cgroup, by pid file, by command line, and by the network
 # namespace (hence a `kubectl logs -f` too). A pid file or a command line counts only with a daemon's name: a pid can
 # be someone else's by now, and an editor may have one of the files open.
 cluster_processes() {
-  local root file pid name
+  local pid name
   {
-    for root in $(cgroup_roots); do
-      [ ! -d "$root/$CGROUP" ] || find "$root/$CGROUP" -name cgroup.procs -exec cat {} + 2>/dev/null || true
-    done
+    cgroup_processes
     for pid in $(cat "$RUN"/*.pid 2>/dev/null) $(grep -laF -e "$RUN/" -e "$STATE/" /proc/[0-9]*/cmdline 2>/dev/null); do
       pid=${pid#/proc/} pid=${pid%/cmdline}
       if read -r name 2>/dev/null <"/proc/$pid/comm" && [[ $DAEMONS == *" $name "* ]] &&
         grep -qaF -e "$RUN/" -e "$STATE/" "/proc/$pid/cmdline" 2>/dev/null; then echo "$pid"; fi
     done
     [ ! -e "$RUN/netns.mine" ] || ip netns pids "$CLUSTER" 2>/dev/null || true
-  } | sort -un | while read -r pid; do
-    # A zombie is gone but for its parent's noticing.
-    ! grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$pid/status" || echo "$pid"
-  done
+  } | alive
 }
 
+# end_processes [LIST]: those that the function LIST tells, all of the cluster's if none is named.
 end_processes() {
-  local file pids end=$((SECONDS + 20))
-  while pids=$(cluster_processes) && [ -n "$pids" ] && [ "$SECONDS" -lt "$end" ]; do
+  local list=${1:-cluster_processes} file pids end=$((SECONDS + 20))
+  while pids=$($list) && [ -n "$pids" ] && [ "$SECONDS" -lt "$end" ]; do
     # A frozen process takes no signal before it is thawed.
     for file in /sys/fs/cgroup/freezer/"$CGROUP"/kubepods/{,*/,*/*/,*/*/*/}freezer.state; do
       [ ! -w "$file" ] || echo THAWED 2>/dev/null >"$file" || true

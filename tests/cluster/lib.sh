@@ -51,6 +51,13 @@ check_settings() {
   mkdir -p "$CACHE" 2>/dev/null || die "can't make the folder $CACHE; set CURFEW_CACHE to one that can be written"
 }
 
+# For scripts that restart parts of a cluster: with programs of the version it was brought up with.
+use_what_is_up() {
+  [ -e "$RUN/kubeconfig" ] || die "the cluster '$CLUSTER' is not up; run up.sh first"
+  KUBERNETES_VERSION=$(cat "$RUN/version")
+  KUBE_BIN=$CACHE/kubernetes-$KUBERNETES_VERSION
+}
+
 # One up or down of a cluster at a time. Daemons and builds close the descriptor, so that the lock goes with this
 # script even when it is killed; but a kubectl it waited for lives on for a while and holds it.
 lock_cluster() {

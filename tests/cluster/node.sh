@@ -18,7 +18,8 @@ make_mounts() {
     mkdir -p "$STATE/private$folder"
     binds="$binds mount --bind '$STATE/private$folder' '$folder' &&"
   done
-  for name in $SYSCTLS; do
+  # Once: after a power loss they are what the kubelet set.
+  [ -e "$RUN/sysctls.before" ] || for name in $SYSCTLS; do
     echo "$name $(cat "/proc/sys/$name")" >>"$RUN/sysctls.before"
   done
   # rshared among themselves, for pods that ask for mount propagation; private towards the machine.

@@ -9,10 +9,7 @@ for part in lib control-plane; do
 done
 
 check_settings
-[ -e "$RUN/kubeconfig" ] || die "the cluster '$CLUSTER' is not up; run up.sh first"
-# Of the version it was brought up with.
-KUBERNETES_VERSION=$(cat "$RUN/version")
-KUBE_BIN=$CACHE/kubernetes-$KUBERNETES_VERSION
+use_what_is_up
 process=$(cat "$RUN/kube-apiserver.pid")
 kill -KILL "$process"
 while kill -0 "$process" 2>/dev/null; do sleep 0.1; done

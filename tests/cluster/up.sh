@@ -3,7 +3,7 @@
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-for part in lib packages build network control-plane node clear; do
+for part in lib packages build network control-plane node boot clear; do
   # shellcheck source=/dev/null
   . "$HERE/$part.sh"
 done
@@ -52,7 +52,6 @@ build_all
 
 need_room_for_pods
 
-begin=$SECONDS
 # The API server's tokens lie in it.
 mkdir -m 700 "$RUN"
 touch "$RUN/curfew"
@@ -61,21 +60,9 @@ host_network >"$RUN/host-network.before"
 make_cgroups
 make_network
 make_credentials
-start_etcd
-make_mounts
-start_containerd
-await_etcd
-start_apiserver
-await_containerd
-await_apiserver
-say "API server ready after $((SECONDS - begin)) s"
-start_controllers
-start_kubelet
-start_proxy
-await_node
+boot
 write_helpers
 echo "$KUBERNETES_VERSION" >"$RUN/version"
 
 trap - EXIT
-say "Node ready after $((SECONDS - begin)) s: Kubernetes $KUBERNETES_VERSION, cluster '$CLUSTER'"
 say "use: $RUN/kubectl get pods -A   (KUBECONFIG=$RUN/kubeconfig; on the node's network: $RUN/on-node COMMAND)"

@@ -22,6 +22,7 @@ TARGET=$(cargo metadata --no-deps --format-version 1 | sed 's/.*"target_director
 export KUBECTL=$RUN/kubectl
 # As run.sh has them, so that neither builds what the other has; under the names the samples give them.
 export IMAGES=$TARGET/e2e-images IMAGE_PREFIX=ghcr.io/curfew-dev
+export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 
 step "building Curfew and the images"
 cargo build --locked --quiet -p curfew

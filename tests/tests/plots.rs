@@ -19,9 +19,11 @@ fn all(folder: &Path) -> BTreeMap<PathBuf, String> {
 fn the_plots_of_the_benchmarks_are_those_of_their_tables() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
     let folder = tempfile::tempdir().unwrap();
-    let copy = folder.path().join("benchmarks.md");
-    fs::copy(docs.join("benchmarks.md"), &copy).unwrap();
-    assert!(!draw(&copy).unwrap().is_empty());
+    for document in ["benchmarks.md", "reliability.md"] {
+        let copy = folder.path().join(document);
+        fs::copy(docs.join(document), &copy).unwrap();
+        assert!(!draw(&copy).unwrap().is_empty(), "{document} has no plot");
+    }
     let (drawn, there) = (all(folder.path()), all(&docs));
     assert_eq!(drawn.keys().collect::<Vec<_>>(), there.keys().collect::<Vec<_>>());
     for (name, plot) in &there {

@@ -13,12 +13,20 @@
 //! ```
 
 mod artefacts;
+mod authority;
+mod handshakes;
+pub mod installed;
 mod look;
+pub mod machine;
 mod objects;
 mod setup;
 mod space;
 
-pub use look::{Container, containers, ended, is_native, status_of};
-pub use objects::{annotated, beside, image, job, pod_of, real_image, testrun, vendor, vendor_job, with};
+pub use authority::Authority;
+pub use handshakes::{BEHIND, Handshakes, Round};
+pub use look::{Container, containers, ended, is_native, is_running, process_of, status_of};
+pub use objects::{
+    annotated, beside, image, image_prefix, job, pod_of, real_image, testrun, vendor, vendor_job, with,
+};
 pub use setup::{Injector, Setup, Shape, Strategy};
 pub use space::Space;

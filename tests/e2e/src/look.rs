@@ -1,5 +1,7 @@
 //! A pod's status, as far as tests ask for it.
 
+use std::{fs, path::PathBuf};
+
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use serde_json::Value;
 
@@ -29,6 +31,11 @@ pub fn containers(pod: &Pod) -> Vec<Container> {
     init.chain(status.container_statuses.iter().flatten()).map(Container::of).collect()
 }
 
+/// Whether this container is at work.
+pub fn is_running(pod: &Pod, name: &str) -> bool {
+    containers(pod).iter().any(|container| container.name == name && container.state == "running")
+}
+
 /// How this container ended, if it did.
 pub fn ended(pod: &Pod, name: &str) -> Option<Container> {
     containers(pod).into_iter().find(|container| container.name == name && container.state == "terminated")
@@ -46,6 +53,19 @@ pub fn is_native(pod: &Pod, name: &str) -> bool {
     let mut init = spec.init_containers.iter().flatten();
     init.any(|container| container.name == name && container.restart_policy.as_deref() == Some("Always"))
         && spec.containers.iter().all(|container| container.name != name)
+}
+
+/// The first process of a running container, by its folder in `/proc`, where the node is this machine.
+pub fn process_of(pod: &Pod, name: &str) -> Option<PathBuf> {
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let status = statuses.iter().find(|status| status.name == name)?;
+    status.state.as_ref()?.running.as_ref()?;
+    let id = status.container_id.as_ref()?.rsplit('/').next()?;
+    let here = |folder: &PathBuf| {
+        fs::read_to_string(folder.join("cgroup")).is_ok_and(|cgroups| cgroups.contains(id))
+    };
+    let folders = fs::read_dir("/proc").ok()?.flatten().map(|entry| entry.path());
+    folders.filter(here).min_by_key(|folder| folder.file_name()?.to_str()?.parse::<u32>().ok())
 }
 
 impl Container {

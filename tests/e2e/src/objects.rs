@@ -9,8 +9,12 @@ pub fn image(name: &str) -> String {
 
 /// An image of somebody else's program, as `tests/real` names it.
 pub fn real_image(name: &str, tag: &str) -> String {
-    let prefix = std::env::var("IMAGE_PREFIX").unwrap_or_else(|_| "ghcr.io/curfew-dev".to_owned());
-    format!("{prefix}/{name}:{tag}")
+    format!("{}/{name}:{tag}", image_prefix())
+}
+
+/// What the images' names begin with.
+pub fn image_prefix() -> String {
+    std::env::var("IMAGE_PREFIX").unwrap_or_else(|_| "ghcr.io/curfew-dev".to_owned())
 }
 
 /// A manifest with the images of the prefix in force.

@@ -1,22 +1,19 @@
 //! Certificates: renewed, lost, broken, taken away, and no admission fails for it.
 
-mod authority;
-mod stream;
+mod given;
+pub(crate) mod stream;
 
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use authority::Authority;
-use curfew_e2e::{Setup, Space};
-use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Api,
-    api::{DeleteParams, Patch, PatchParams},
+use curfew_e2e::{
+    Authority, Setup, Space,
+    installed::{MINUTES, change, replicas, settled},
 };
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, api::DeleteParams};
 use serde_json::{Value, json};
 use stream::{admitted, under_admissions};
-
-use crate::outage::{MINUTES, replicas, settled};
 
 #[tokio::test]
 async fn another_ca_comes_when_it_is_asked_for_and_no_admission_fails() -> Result<()> {
@@ -42,8 +39,8 @@ async fn another_ca_comes_when_it_is_asked_for_and_no_admission_fails() -> Resul
 }
 
 #[tokio::test]
-async fn ten_cas_and_their_leaves_follow_each_other_and_no_admission_fails() -> Result<()> {
-    Setup::new("ten CAs")
+async fn three_cas_and_their_leaves_follow_each_other_and_no_admission_fails() -> Result<()> {
+    Setup::new("three CAs")
         .curfew()
         .run(async |space| {
             let authority = Authority::at_rest(space).await?;
@@ -55,7 +52,7 @@ async fn ten_cas_and_their_leaves_follow_each_other_and_no_admission_fails() -> 
                 )
                 .await?;
                 let mut active = authority.field("ca.crt").await?;
-                for _ in 0..10 {
+                for _ in 0..3 {
                     authority.ask_for_another().await?;
                     active = authority.replaced(&active).await?;
                 }
@@ -212,8 +209,6 @@ async fn a_replica_killed_between_two_cas_leaves_the_rest_to_the_other() -> Resu
 /// Restarts Curfew with these variables.
 async fn lives(space: &Space, env: Value) -> Result<()> {
     let containers = json!([{"name": "webhook", "env": env}]);
-    let change = Patch::Strategic(json!({"spec": {"template": {"spec": {"containers": containers}}}}));
-    let api = Api::<k8s_openapi::api::apps::v1::Deployment>::namespaced(space.client(), "curfew");
-    api.patch("curfew", &PatchParams::default(), &change).await?;
+    change(space, json!({"template": {"spec": {"containers": containers}}})).await?;
     settled(space, 2).await
 }

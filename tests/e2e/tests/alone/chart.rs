@@ -15,7 +15,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 /// Runs kubectl; what it prints.
-fn kubectl(words: &[&str]) -> Result<String> {
+pub(crate) fn kubectl(words: &[&str]) -> Result<String> {
     let program = std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
     let output = Command::new(program).args(words).output()?;
     ensure!(
@@ -28,7 +28,7 @@ fn kubectl(words: &[&str]) -> Result<String> {
 }
 
 /// Installs Curfew, or brings it up to date, with these options of Helm.
-fn install(options: &[&str]) -> Result<()> {
+pub(crate) fn install(options: &[&str]) -> Result<()> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("install.sh");
     let output = Command::new("sh").arg(script).args(options).output()?;
     ensure!(output.status.success(), "install.sh: {}", String::from_utf8_lossy(&output.stderr));
@@ -36,11 +36,11 @@ fn install(options: &[&str]) -> Result<()> {
 }
 
 /// What was not there and is now; it goes with this.
-struct Guest(Vec<String>);
+pub(crate) struct Guest(Vec<String>);
 
 impl Guest {
     /// Makes the namespaces and kinds that rendered objects are in and of.
-    fn new(namespaces: &BTreeSet<String>) -> Result<Self> {
+    pub(crate) fn new(namespaces: &BTreeSet<String>) -> Result<Self> {
         let mut guest = Self(Vec::new());
         for name in namespaces {
             guest.make(&format!("namespace/{name}"), &["create", "namespace", name])?;
@@ -107,7 +107,7 @@ fn an_api_server_takes_every_way_it_can_be_rendered() -> Result<()> {
 }
 
 /// Every state an object of this name went through since, in their order.
-async fn states<K>(api: &Api<K>, name: &str, since: &str, until: &str) -> Result<Vec<(bool, K)>>
+pub(crate) async fn states<K>(api: &Api<K>, name: &str, since: &str, until: &str) -> Result<Vec<(bool, K)>>
 where
     K: Clone + DeserializeOwned + std::fmt::Debug + Resource,
 {
@@ -131,7 +131,8 @@ where
     anyhow::bail!("the watch of {name} ended before {until} was seen: {states:?}")
 }
 
-fn bundles(configuration: &MutatingWebhookConfiguration) -> Vec<&[u8]> {
+/// What each webhook trusts.
+pub(crate) fn bundles(configuration: &MutatingWebhookConfiguration) -> Vec<&[u8]> {
     let webhooks = configuration.webhooks.iter().flatten();
     let bundles = webhooks.map(|webhook| webhook.client_config.ca_bundle.as_ref());
     bundles.map(|bundle| bundle.map_or(&[][..], |bundle| bundle.0.as_slice())).collect()

@@ -4,8 +4,15 @@
 mod certificates;
 mod chart;
 mod dapr;
+mod leaving;
 mod metrics;
+mod namespaced;
+mod negative;
 mod outage;
 mod parallel;
+mod power;
+#[path = "../mesh/program.rs"]
+mod program;
 mod stuck;
+mod upgrade;
 mod watch;

@@ -1,9 +1,7 @@
 //! What Curfew counts, as its replicas tell it by the API server's proxy.
 
 use anyhow::Result;
-use curfew_e2e::Space;
-
-use crate::outage::replicas;
+use curfew_e2e::{Space, installed::replicas};
 
 /// The series of each replica that begin so: the replica's name with the rest of the series', and the value.
 pub(crate) async fn counted(space: &Space, series: &str) -> Result<Vec<(String, f64)>> {

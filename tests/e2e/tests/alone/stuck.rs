@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use curfew_e2e::{Setup, Space, Strategy, beside, ended, image, vendor_job, with};
+use curfew_e2e::{Setup, Space, Strategy, beside, ended, image, installed::settled, vendor_job, with};
 use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{Event, Pod},
@@ -15,7 +15,7 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::{metrics::counted, outage::settled};
+use crate::metrics::counted;
 
 /// The watch waits for a minute, and its second replica for two seconds more.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -3,7 +3,12 @@
 use std::{cell::Cell, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
-use curfew_e2e::{Setup, Space, Strategy, beside, ended, image, vendor_job, with};
+use curfew_e2e::{
+    Setup, Space, Strategy, beside, ended, image,
+    installed::{MINUTES, change, replicas, settled},
+    machine::restart_api_server,
+    vendor_job, with,
+};
 use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{Pod, Service},
@@ -14,10 +19,7 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::{
-    metrics::counted,
-    outage::{MINUTES, change, replicas, settled},
-};
+use crate::metrics::counted;
 
 /// As many Jobs as a node takes beside everything else that runs on it.
 const JOBS: usize = 50;
@@ -224,9 +226,7 @@ async fn an_api_server_that_comes_back_is_watched_again() -> Result<()> {
         .run(async |space| {
             fifty_at_work(space, 0).await?;
             open_the_gate(space).await?;
-            let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../cluster/restart-apiserver.sh");
-            let output = std::process::Command::new(script).output().context(script)?;
-            ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            restart_api_server()?;
             all_end(space).await
         })
         .await

@@ -51,7 +51,8 @@ async fn what_is_installed_here_works_and_tells_what_a_meshed_namespace_comes_to
             )?;
             is(&findings, "ok", "configuration", "00-curfew")?;
             is(&findings, "ok", "deployment", "2 of 2 replicas are ready")?;
-            is(&findings, "ok", "policy", "keeps Curfew's right")?;
+            is(&findings, "ok", "policy", "keeps Curfew's right on pods/status")?;
+            is(&findings, "ok", "policy", "keeps Curfew's right on its webhook configuration")?;
             is(&findings, "ok", "rights", "has the")?;
             is(&findings, "note", "order", "00-a-test-mesh-never is asked before 00-curfew")?;
             for subject in ["certificate", "rights", "deployment"] {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use curfew_e2e::{Setup, Shape, Space, Strategy, containers, ended, status_of, testrun, with};
+use curfew_e2e::{Setup, Shape, Space, Strategy, containers, ended, is_running, status_of, testrun, with};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt, api::ListParams};
 use serde_json::{Value, json};
@@ -103,8 +103,7 @@ async fn left_in_a_strict_istio_the_operator_is_refused_and_the_test_is_never_be
         .annotation(CONTROL_PORT, "mesh")
         .run(async |space| {
             apply(space, "basic").await?;
-            let runs = |pod: &_| containers(pod).iter().any(|c| c.name == "k6" && c.state == "running");
-            space.pod_until("basic-1", "runs", runs).await?;
+            space.pod_until("basic-1", "runs", |pod| is_running(pod, "k6")).await?;
             space.stage_stays("basic", "created").await?;
             // The connection is taken, and ended: by the proxy, as k6 answers whoever reaches it.
             let refused = |line: &str| {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use curfew_e2e::{Setup, Shape, Space, containers, ended, job, testrun, with};
+use curfew_e2e::{Setup, Shape, Space, ended, is_running, job, testrun, with};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
@@ -52,9 +52,7 @@ async fn a_pod_that_curfew_was_asked_about_tells_what_it_came_to() -> Result<()>
         .mesh(Shape::Istio)
         .run(async |space| {
             space.apply(job("work", "sleep 600")).await?;
-            let works =
-                |pod: &Pod| containers(pod).iter().any(|one| one.name == "main" && one.state == "running");
-            let pod = space.pod_until("work", "works", works).await?;
+            let pod = space.pod_until("work", "works", |pod| is_running(pod, "main")).await?;
             let name = format!("pod/{}", pod.metadata.name.unwrap_or_default());
             let answer = explain(space, &[&name, "--output", "json"])?;
             ensure!(answer.code == Some(0), "{:?}: {}", answer.code, answer.out);

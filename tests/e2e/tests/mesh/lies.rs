@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use curfew_e2e::{
-    Setup, Shape, Space, Strategy, annotated, containers, ended, image, job, pod_of, status_of, vendor_job,
-    with,
+    Setup, Shape, Space, Strategy, annotated, containers, ended, image, is_running, job, pod_of, status_of,
+    vendor_job, with,
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -20,16 +20,12 @@ use crate::sidecars::by_hand;
 /// How long the watch gets to fall for it: it acts within a second.
 const BAIT: Duration = Duration::from_secs(10);
 
-fn runs(pod: &Pod, name: &str) -> bool {
-    containers(pod).iter().any(|container| container.name == name && container.state == "running")
-}
-
 /// A Job at work beside its proxy, under the reaper, and the pod of it.
 async fn at_work(space: &Space, name: &str) -> Result<Pod> {
     space.apply(vendor_job(name, "trap 'exit 0' USR1; while [ ! -e /tmp/enough ]; do sleep 1; done")).await?;
     space
         .pod_until(name, "is at work", |pod| {
-            ["main", "curfew-reaper", Shape::Linkerd.proxy()].iter().all(|name| runs(pod, name))
+            ["main", "curfew-reaper", Shape::Linkerd.proxy()].iter().all(|name| is_running(pod, name))
         })
         .await
 }
@@ -153,7 +149,7 @@ async fn an_endpoint_outside_the_pod_is_refused_and_nobody_there_is_called() -> 
                 job["spec"]["template"]["metadata"]["labels"] = json!({"curfew.dev/inject": "disabled"});
             });
             space.apply(other).await?;
-            let other = space.pod_until("other", "runs", |pod| runs(pod, "other")).await?;
+            let other = space.pod_until("other", "runs", |pod| is_running(pod, "other")).await?;
             let address = other.status.and_then(|status| status.pod_ip).context("it has no address")?;
             let row = format!("- {{name: far, containers: [helper], shutdown: {{url: 'http://{address}:9901/quitquitquit'}}}}");
             space.apply(annotated(by_hand(job("work", "true")), "curfew.dev/sidecars", &row)).await?;
@@ -165,7 +161,7 @@ async fn an_endpoint_outside_the_pod_is_refused_and_nobody_there_is_called() -> 
                 .holds("both run on", BAIT, async || {
                     let work = space.pods_of("work").await?.pop().context("no pod")?;
                     let other = space.pods_of("other").await?.pop().context("no other pod")?;
-                    Ok(runs(&work, "helper") && runs(&other, "other"))
+                    Ok(is_running(&work, "helper") && is_running(&other, "other"))
                 })
                 .await
         })

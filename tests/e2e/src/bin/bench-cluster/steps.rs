@@ -1,11 +1,10 @@
 //! The steps of one pod's end under the reaper.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Result, ensure};
-use curfew_e2e::{Shape, Space, ended};
+use curfew_e2e::{Shape, Space, ended, process_of};
 use curfew_tests::{report::Table, stats::Sample};
-use k8s_openapi::api::core::v1::Pod;
 use tokio::time::{interval, timeout};
 
 use crate::{PATIENCE, now};
@@ -74,19 +73,6 @@ pub(crate) async fn follow(space: &Space, job: &str) -> Result<Steps> {
         }
     };
     timeout(PATIENCE, whole).await?
-}
-
-/// The first process of a running container, which is one of this machine.
-fn process_of(pod: &Pod, name: &str) -> Option<PathBuf> {
-    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-    let status = statuses.iter().find(|status| status.name == name)?;
-    status.state.as_ref()?.running.as_ref()?;
-    let id = status.container_id.as_ref()?.rsplit('/').next()?;
-    let here = |folder: &PathBuf| {
-        fs::read_to_string(folder.join("cgroup")).is_ok_and(|cgroups| cgroups.contains(id))
-    };
-    let folders = fs::read_dir("/proc").ok()?.flatten().map(|entry| entry.path());
-    folders.filter(here).min_by_key(|folder| folder.file_name()?.to_str()?.parse::<u32>().ok())
 }
 
 /// All of them in a table.

@@ -1,7 +1,7 @@
 //! What a Job asks of its pods beside that they end: a reaper is not in its way.
 
 use anyhow::{Result, ensure};
-use curfew_e2e::{Space, containers, vendor_job, with};
+use curfew_e2e::{Space, is_running, vendor_job, with};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -35,8 +35,7 @@ async fn a_job_suspended_at_work_completes_when_it_is_resumed() -> Result<()> {
     under_each_mesh("suspended", async |space, shape| {
         // Short enough to be done at once, were it not for the first pod, which is taken away at work.
         space.apply(vendor_job("work", "trap 'exit 1' TERM; sleep 8 & wait $!")).await?;
-        let runs = |pod: &Pod| containers(pod).iter().any(|c| c.name == "main" && c.state == "running");
-        space.pod_until("work", "is at work", runs).await?;
+        space.pod_until("work", "is at work", |pod| is_running(pod, "main")).await?;
         suspend(space, true).await?;
         space.until_none::<Pod>("job-name=work").await?;
         suspend(space, false).await?;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
-use curfew_e2e::Space;
 use k8s_openapi::{
     ByteString,
     api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Secret},
@@ -14,26 +13,30 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::outage::MINUTES;
+use crate::{Space, installed::MINUTES};
 
 const SECRET: &str = "curfew-ca";
 const CONFIGURATION: &str = "00-curfew";
 
 /// Both.
-pub(super) struct Authority<'a> {
+pub struct Authority<'a> {
     space: &'a Space,
     secrets: Api<Secret>,
     configurations: Api<MutatingWebhookConfiguration>,
 }
 
 impl<'a> Authority<'a> {
-    pub(super) fn of(space: &'a Space) -> Self {
+    /// Those of the cluster this space is on.
+    pub fn of(space: &'a Space) -> Self {
         let secrets = Api::namespaced(space.client(), "curfew");
         Self { space, secrets, configurations: Api::all(space.client()) }
     }
 
     /// The same, once nothing is under way any more.
-    pub(super) async fn at_rest(space: &'a Space) -> Result<Self> {
+    ///
+    /// # Errors
+    /// Something goes on and on.
+    pub async fn at_rest(space: &'a Space) -> Result<Self> {
         let authority = Self::of(space);
         space
             .until("certificates are at rest", MINUTES, async || {
@@ -50,42 +53,71 @@ impl<'a> Authority<'a> {
     }
 
     /// What the Secret holds.
-    pub(super) async fn fields(&self) -> Result<BTreeMap<String, String>> {
+    ///
+    /// # Errors
+    /// The API server's.
+    pub async fn fields(&self) -> Result<BTreeMap<String, String>> {
         let data = self.secrets.get_opt(SECRET).await?.unwrap_or_default().data.unwrap_or_default();
         let text = |ByteString(bytes)| String::from_utf8_lossy(&bytes).into_owned();
         Ok(data.into_iter().map(|(name, bytes)| (name, text(bytes))).collect())
     }
 
-    pub(super) async fn field(&self, name: &str) -> Result<String> {
+    /// One of its fields.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn field(&self, name: &str) -> Result<String> {
         self.fields().await?.remove(name).with_context(|| format!("Secret {SECRET} has no {name}"))
     }
 
-    pub(super) async fn version(&self) -> Result<Option<String>> {
+    /// Which write of it this is.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn version(&self) -> Result<Option<String>> {
         Ok(self.secrets.get(SECRET).await?.resource_version())
     }
 
-    pub(super) async fn patch(&self, change: Value) -> Result<()> {
+    /// Changes it.
+    ///
+    /// # Errors
+    /// The API server's.
+    pub async fn patch(&self, change: Value) -> Result<()> {
         self.secrets.patch(SECRET, &PatchParams::default(), &Patch::Merge(change)).await?;
         Ok(())
     }
 
     /// Takes it away; tells which one that was.
-    pub(super) async fn delete(&self) -> Result<String> {
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn delete(&self) -> Result<String> {
         let uid = self.secrets.get(SECRET).await?.uid().context("a Secret without a UID")?;
         self.secrets.delete(SECRET, &Default::default()).await?;
         Ok(uid)
     }
 
-    pub(super) async fn ask_for_another(&self) -> Result<()> {
+    /// Asks for another CA, as a user does.
+    ///
+    /// # Errors
+    /// The API server's.
+    pub async fn ask_for_another(&self) -> Result<()> {
         self.patch(json!({"metadata": {"annotations": {"curfew.dev/rotate": "true"}}})).await
     }
 
-    pub(super) async fn asks(&self) -> Result<bool> {
+    /// Whether somebody asks.
+    ///
+    /// # Errors
+    /// There is no Secret.
+    pub async fn asks(&self) -> Result<bool> {
         Ok(self.secrets.get(SECRET).await?.annotations().contains_key("curfew.dev/rotate"))
     }
 
     /// Waits until another CA than `old` signs.
-    pub(super) async fn replaced(&self, old: &str) -> Result<String> {
+    ///
+    /// # Errors
+    /// None does.
+    pub async fn replaced(&self, old: &str) -> Result<String> {
         self.space
             .until("another CA signs", MINUTES, async || {
                 let fields = self.fields().await?;
@@ -96,7 +128,10 @@ impl<'a> Authority<'a> {
     }
 
     /// Waits until the Secret holds `fields`, in another object than the one of that UID.
-    pub(super) async fn is_again(&self, fields: &BTreeMap<String, String>, gone: Option<&str>) -> Result<()> {
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn is_again(&self, fields: &BTreeMap<String, String>, gone: Option<&str>) -> Result<()> {
         self.space
             .until("the Secret is as it was", MINUTES, async || {
                 let uid = self.secrets.get_opt(SECRET).await?.and_then(|secret| secret.uid());
@@ -112,7 +147,10 @@ impl<'a> Authority<'a> {
     }
 
     /// The certificates of each webhook's bundle.
-    pub(super) async fn bundles(&self) -> Result<Vec<BTreeSet<String>>> {
+    ///
+    /// # Errors
+    /// There is no configuration.
+    pub async fn bundles(&self) -> Result<Vec<BTreeSet<String>>> {
         let webhooks = self.configurations.get(CONFIGURATION).await?.webhooks.unwrap_or_default();
         let bundle = |ByteString(bytes)| certificates(&String::from_utf8_lossy(&bytes));
         Ok(webhooks
@@ -122,12 +160,18 @@ impl<'a> Authority<'a> {
     }
 
     /// Those of the first.
-    pub(super) async fn bundle(&self) -> Result<BTreeSet<String>> {
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn bundle(&self) -> Result<BTreeSet<String>> {
         self.bundles().await?.into_iter().next().with_context(|| format!("{CONFIGURATION} has no webhook"))
     }
 
     /// Takes a webhook's bundle away.
-    pub(super) async fn blank(&self, webhook: usize) -> Result<()> {
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn blank(&self, webhook: usize) -> Result<()> {
         let path = format!("/webhooks/{webhook}/clientConfig/caBundle");
         let patch = serde_json::from_value(json!([{"op": "remove", "path": path}]))?;
         self.configurations.patch(CONFIGURATION, &PatchParams::default(), &Patch::Json::<()>(patch)).await?;
