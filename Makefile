@@ -11,7 +11,7 @@ REAPER_ARM := $(TARGET_DIR)/$(MUSL_ARM)/reaper/curfew-reaper
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER := rust-lld
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-chart lint deny bench bench-cluster bench-watch plots reaper images manifests tools cluster playground cluster-down e2e e2e-images e2e-older fuzz
+.PHONY: help demo test test-chart lint deny bench bench-cluster bench-watch reliability plots reaper images manifests tools cluster playground quickstart cluster-down e2e e2e-images e2e-older fuzz
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ playground: ## Put on it what the README's quick start is typed on: a test mesh,
 e2e: ## Run the end-to-end tests on that cluster, or on the one KUBECONFIG names
 	tests/e2e/run.sh $(FILTER)
 
+quickstart: ## Type the README's quick start on such a cluster, word for word
+	tests/e2e/quickstart.sh
+
 e2e-images: ## Build the images these tests need, to push to a registry for another cluster
 	tests/e2e/run.sh images
 
@@ -82,15 +85,18 @@ fuzz: ## Fuzz the webhook's answers for SECONDS=60, or run one FILE it found (x8
 	tests/fuzz/run.sh
 
 bench-cluster: ## Measure how long a Job takes to end there, and write docs/benchmarks.md
-	E2E_BENCH=1 tests/e2e/run.sh
+	E2E_BENCH=bench-cluster tests/e2e/run.sh
+
+reliability: ## Disturb Curfew there while pods are made, and write docs/reliability.md (12 min; ARGS='--times 2 …')
+	E2E_BENCH=reliability tests/e2e/run.sh $(ARGS)
 
 bench-watch: export KUBECONFIG := /run/$(or $(CURFEW_CLUSTER),curfew)-cluster/kubeconfig
 bench-watch: ## Measure what watching 20,000 pods costs there, and write docs/benchmarks.md
 	$(CARGO) bench --locked -p curfew --bench watch --no-run
 	$(dir $(KUBECONFIG))on-node $(CARGO) bench --locked --offline -p curfew --bench watch
 
-plots: ## Draw the plots of docs/benchmarks.md anew from its tables
-	$(CARGO) run --locked -p curfew-tests --bin plots -- docs/benchmarks.md
+plots: ## Draw the plots of docs/benchmarks.md and docs/reliability.md anew from their tables
+	$(CARGO) run --locked -p curfew-tests --bin plots -- docs/benchmarks.md docs/reliability.md
 
 cluster-down: ## Take it down and check that nothing stayed
 	tests/cluster/down.sh
