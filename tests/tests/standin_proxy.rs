@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{ErrorKind, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::Path,
     process::{Child, Command, ExitStatus},
     thread,
@@ -22,12 +22,14 @@ struct Proxy {
 }
 
 impl Proxy {
-    /// A Linkerd-shaped one on a free port, with this value of the variable that opens its endpoint.
-    fn linkerd(opened: Option<&str>, log: &Path) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    /// A Linkerd-shaped one at this address, which is its alone, with this value of the variable that opens its endpoint.
+    fn linkerd(address: [u8; 4], opened: Option<&str>, log: &Path) -> Self {
+        let address = SocketAddr::from((address, 4192));
         let mut command = Command::new(env!("CARGO_BIN_EXE_standin-proxy"));
         command
-            .args(["--shape", "linkerd", "--ready-after", "100ms", "--log"])
+            .args(["--shape", "linkerd", "--ready-after", "100ms", "--address"])
+            .arg(address.ip().to_string())
+            .arg("--log")
             .arg(log)
             .env_remove("LINKERD2_PROXY_SHUTDOWN_ENDPOINT_ENABLED")
             .env("LINKERD2_PROXY_ADMIN_LISTEN_ADDR", format!("0.0.0.0:{}", address.port()));
@@ -77,7 +79,7 @@ fn linkerds_endpoint_answers_404_until_it_is_opened() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     for closed in [None, Some("false")] {
-        let mut proxy = Proxy::linkerd(closed, &log);
+        let mut proxy = Proxy::linkerd([127, 0, 0, 211], closed, &log);
         let answer = proxy.send("POST", "/shutdown");
         assert!(
             answer.starts_with("HTTP/1.1 404 ") && answer.contains("shutdown endpoint is not enabled"),
@@ -85,7 +87,7 @@ fn linkerds_endpoint_answers_404_until_it_is_opened() {
         );
         assert!(proxy.child.try_wait().unwrap().is_none());
     }
-    let mut proxy = Proxy::linkerd(Some("true"), &log);
+    let mut proxy = Proxy::linkerd([127, 0, 0, 211], Some("true"), &log);
     assert!(proxy.send("GET", "/ready").starts_with("HTTP/1.1 200 "));
     assert!(proxy.send("GET", "/shutdown").starts_with("HTTP/1.1 405 "));
     assert!(proxy.send("POST", "/shutdown").starts_with("HTTP/1.1 200 "));
@@ -97,7 +99,7 @@ fn linkerds_endpoint_answers_404_until_it_is_opened() {
 #[test]
 fn the_term_signal_ends_it_with_exit_0_also_before_it_is_ready() {
     let folder = tempfile::tempdir().unwrap();
-    let mut proxy = Proxy::linkerd(None, &folder.path().join("log"));
+    let mut proxy = Proxy::linkerd([127, 0, 0, 212], None, &folder.path().join("log"));
     proxy.send("GET", "/ready");
     kill_process(Pid::from_child(&proxy.child), Signal::TERM).unwrap();
     assert_eq!(proxy.wait().code(), Some(0));
