@@ -30,7 +30,7 @@ test: lint tools reaper ## Run every test: the demo and, as root on Linux, a rea
 	$(MAKE) demo
 	$(MAKE) demo REAL=1
 	@if [ "$$(id -u)" = 0 ] && [ "$$(uname)" = Linux ]; then \
-	  $(MAKE) cluster && env -u KUBECONFIG $(MAKE) e2e; status=$$?; \
+	  $(MAKE) cluster && env -u KUBECONFIG $(MAKE) e2e && $(MAKE) quickstart; status=$$?; \
 	  $(MAKE) cluster-down && [ "$$status" = 0 ] && $(MAKE) e2e-older; \
 	else echo "SKIPPED: the end-to-end tests on a real Kubernetes, which need root on Linux"; [ -z "$(E2E_REQUIRED)" ]; fi
 
@@ -70,7 +70,7 @@ playground: ## Put on it what the README's quick start is typed on: a test mesh,
 e2e: ## Run the end-to-end tests on that cluster, or on the one KUBECONFIG names
 	tests/e2e/run.sh $(FILTER)
 
-quickstart: ## Type the README's quick start on such a cluster, word for word
+quickstart: ## Type the README's quick start word for word, on such a cluster brought up anew
 	tests/e2e/quickstart.sh
 
 e2e-images: ## Build the images these tests need, to push to a registry for another cluster

@@ -19,24 +19,21 @@ use kube::runtime::{
     watcher::{self, ExponentialBackoff},
 };
 
-/// Objects asked for at once: a page is held several times over until it is read, and with its images or field owners a node
-/// or a namespace has ten kilobytes and more. With pages of a hundred a replica beside five thousand of each took up to 30 MB
-/// more, and was ready no sooner.
+/// Objects asked for at once: a page is held several times over until it is read. A pod, a node with its images or a namespace
+/// with its field owners has ten kilobytes and more, and may be as large as etcd takes it: 1.5 MiB. With pages of a hundred a
+/// replica beside five thousand nodes and namespaces took up to 30 MB more, and was ready no sooner.
 const PAGE: u32 = 16;
-/// The same of pods, which may be as large as etcd takes them: with 1.5 MiB each, and the client's copy of the text, 150
-/// MiB of a replica's 256. Smaller pages would cost more than they save: 20,000 pods are 400 of these.
-const PAGE_OF_PODS: u32 = 50;
 /// Between tries of a watch, the first pause and the longest, each drawn out by up to its own length: an API server that is back
 /// is heard within five seconds. kube's own pauses grow to a minute.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_millis(2500));
 /// Without a failure for as long, the next one is a first one.
 const FORGOTTEN: Duration = Duration::from_secs(60);
 
-/// The pauses of one watch.
-struct Pauses(ResetTimerBackoff<ExponentialBackoff>);
+/// The pauses of one watch; they never end.
+pub(crate) struct Pauses(ResetTimerBackoff<ExponentialBackoff>);
 
 /// What a watch waits between tries while the API server is away, or refuses.
-pub(crate) fn pauses() -> impl Backoff {
+pub(crate) fn pauses() -> Pauses {
     let (first, longest) = PAUSES;
     let doubling = ExponentialBuilder::new().with_min_delay(first).with_max_delay(longest).with_jitter();
     Pauses(ResetTimerBackoff::new(doubling.without_max_times().into(), FORGOTTEN))

@@ -26,7 +26,8 @@ pub use authority::Authority;
 pub use handshakes::{BEHIND, Handshakes, Round};
 pub use look::{Container, containers, ended, is_native, is_running, process_of, status_of};
 pub use objects::{
-    annotated, beside, image, image_prefix, job, pod_of, real_image, testrun, vendor, vendor_job, with,
+    annotated, beside, beside_helper, image, image_prefix, job, pod_of, real_image, testrun, vendor,
+    vendor_job, with,
 };
 pub use setup::{Injector, Setup, Shape, Strategy};
 pub use space::Space;

@@ -67,6 +67,15 @@ pub fn beside(job: Value, container: Value) -> Value {
     })
 }
 
+/// The Job beside the cheapest sidecar there is, which a row of its pods' own describes: dozens of Envoys at once are a
+/// test of the machine.
+pub fn beside_helper(job: Value) -> Value {
+    let row = "- name: helper\n  containers: [helper]\n  ready: http://127.0.0.1:9901/ready\n  \
+               shutdown: {url: 'http://127.0.0.1:9901/quitquitquit'}\n";
+    let helper = json!({"name": "helper", "image": image("test-standin"), "args": ["--shape=envoy"]});
+    annotated(beside(job, helper), "curfew.dev/sidecars", row)
+}
+
 /// The Job with one more annotation on its pods.
 pub fn annotated(job: Value, key: &str, value: &str) -> Value {
     with(job, |job| job["spec"]["template"]["metadata"]["annotations"][key] = json!(value))

@@ -48,7 +48,7 @@ struct Args {
     #[arg(long, default_value = "1s", value_parser = duration::parse)]
     job_every: Duration,
     /// Jobs that run at once, at most: those a small node takes.
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = 24)]
     jobs_at_once: usize,
     /// Those disruptions alone whose names hold this.
     #[arg(long, default_value = "")]

@@ -4,10 +4,10 @@ use std::{cell::Cell, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use curfew_e2e::{
-    Setup, Space, Strategy, beside, ended, image,
+    Setup, Space, Strategy, beside_helper, ended, image,
     installed::{MINUTES, change, replicas, settled},
     machine::restart_api_server,
-    vendor_job, with,
+    vendor_job,
 };
 use k8s_openapi::api::{
     batch::v1::Job,
@@ -24,8 +24,7 @@ use crate::metrics::counted;
 /// As many Jobs as a node takes beside everything else that runs on it.
 const JOBS: usize = 50;
 
-/// Jobs whose mains all end when the gate opens, the last one `spread` seconds after the first. The sidecar is the cheapest
-/// there is: fifty Envoys are a test of the machine.
+/// Jobs whose mains all end when the gate opens, the last one `spread` seconds after the first.
 async fn fifty_at_work(space: &Space, spread: usize) -> Result<()> {
     space
         .apply(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "gate"},
@@ -33,8 +32,6 @@ async fn fifty_at_work(space: &Space, spread: usize) -> Result<()> {
         .await?;
     let service = space.api::<Service>().get("gate").await?.spec.and_then(|spec| spec.cluster_ip);
     let gate = service.context("the gate has no address")?;
-    let row = "- name: helper\n  containers: [helper]\n  ready: http://127.0.0.1:9901/ready\n  \
-               shutdown: {url: 'http://127.0.0.1:9901/quitquitquit'}\n";
     for number in 0..JOBS {
         let work = vendor_job(
             &format!("work-{number}"),
@@ -43,11 +40,7 @@ async fn fifty_at_work(space: &Space, spread: usize) -> Result<()> {
                 number * spread / JOBS
             ),
         );
-        let work = with(work, |job| {
-            job["spec"]["template"]["metadata"] = json!({"annotations": {"curfew.dev/sidecars": row}});
-        });
-        let helper = json!({"name": "helper", "image": image("test-standin"), "args": ["--shape=envoy"]});
-        space.apply(beside(work, helper)).await?;
+        space.apply(beside_helper(work)).await?;
     }
     space
         .until("all of them are at work", MINUTES, async || {

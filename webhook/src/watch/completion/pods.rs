@@ -1,7 +1,5 @@
 //! The pods Curfew watches over, as a stream that never ends.
 
-use std::time::Duration;
-
 use futures_util::{StreamExt, stream::BoxStream};
 use kube::{
     Api, Client,
@@ -9,7 +7,11 @@ use kube::{
 };
 use tokio::time::{Instant, sleep_until};
 
-use super::{judge::Judgement, pod::Pod};
+use super::{
+    super::{PAGE, Pauses, pauses},
+    judge::Judgement,
+    pod::Pod,
+};
 
 /// Whatever happens to the connection: what cannot be resumed is listed again.
 pub(super) struct Pods {
@@ -17,7 +19,7 @@ pub(super) struct Pods {
     events: BoxStream<'static, watcher::Result<Event<Pod<Judgement>>>>,
     /// Nothing is asked before.
     not_before: Option<Instant>,
-    failures: u32,
+    pauses: Pauses,
 }
 
 /// Only pods that are meant to end, run, and were seen to by Curfew in a way that leaves sidecars in `containers`.
@@ -25,15 +27,13 @@ const FIELDS: &str = "spec.restartPolicy!=Always,status.phase=Running";
 const LABELS: &str = "curfew.dev/applied in (await,reaper,leave)";
 /// A watch is renewed after as many seconds, which costs nothing; a connection that died without a word is noticed so.
 const RENEWED: u32 = 60;
-/// Between tries while the API server is away: Jobs wait for it to be found again.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
 // === impl Pods ===
 
 impl Pods {
     pub(super) fn new(client: Client) -> Self {
         let api = Api::all(client);
-        Self { events: listed(&api), api, not_before: None, failures: 0 }
+        Self { events: listed(&api), api, not_before: None, pauses: pauses() }
     }
 
     /// The next event, or why there is none at the moment. May be dropped and called again.
@@ -43,19 +43,12 @@ impl Pods {
             self.not_before = None;
         }
         let event = self.events.next().await.unwrap_or(Err(watcher::Error::NoResourceVersion));
-        match &event {
-            Ok(Event::Init) => {}
-            Ok(_) => self.failures = 0,
-            Err(error) => {
-                let (first, most) = PAUSES;
-                let pause = first.saturating_mul(1 << self.failures.min(16)).min(most);
-                self.failures += 1;
-                self.not_before = Some(Instant::now() + pause);
-                // A stream that broke off is resumed where it was. Where that cannot be had, all is read anew: kube
-                // would ask for the same version for ever, which may be one the API server does not know any more.
-                if !matches!(error, watcher::Error::WatchFailed(_)) {
-                    self.events = listed(&self.api);
-                }
+        if let Err(error) = &event {
+            self.not_before = self.pauses.next().map(|pause| Instant::now() + pause);
+            // A stream that broke off is resumed where it was. Where that cannot be had, all is read anew: kube would ask
+            // for the same version for ever, which may be one the API server does not know any more.
+            if !matches!(error, watcher::Error::WatchFailed(_)) {
+                self.events = listed(&self.api);
             }
         }
         event
@@ -63,10 +56,6 @@ impl Pods {
 }
 
 fn listed(api: &Api<Pod<Judgement>>) -> BoxStream<'static, watcher::Result<Event<Pod<Judgement>>>> {
-    let config = watcher::Config::default()
-        .fields(FIELDS)
-        .labels(LABELS)
-        .page_size(super::super::PAGE_OF_PODS)
-        .timeout(RENEWED);
+    let config = watcher::Config::default().fields(FIELDS).labels(LABELS).page_size(PAGE).timeout(RENEWED);
     watcher(api.clone(), config).boxed()
 }

@@ -33,7 +33,7 @@ const SELECTOR: &str = "app.kubernetes.io/name=curfew";
 pub(super) fn follow(client: Client, own: &Own) -> (Ready, impl Future<Output = ()> + use<>) {
     let (sender, ready) = watch::channel(Arc::from([]));
     let api = Api::<Pod<IsReady>>::namespaced(client, &own.namespace);
-    let config = watcher::Config::default().labels(SELECTOR).page_size(super::super::PAGE_OF_PODS);
+    let config = watcher::Config::default().labels(SELECTOR).page_size(super::super::PAGE);
     let mut events = Box::pin(watcher(api, config).backoff(super::super::pauses()));
     let feed = async move {
         let mut known = BTreeMap::new();

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use curfew_tests::report::{Goal, Section, Table};
 
-use crate::{pods::GENERATED, tally::Part};
+use crate::{jobs::MESHED, pods::GENERATED, tally::Part};
 
 /// For how long the pace was to be held.
 const STEADY: Duration = Duration::from_secs(300);
@@ -32,8 +32,9 @@ pub(crate) fn section(parts: &[Part], a_second: u32, job_every: Duration, jobs_a
     section.text(format!(
         "On the one-node Kubernetes of `make cluster`, beside all else that runs there. {a_second} pods a second are made in \
          a labelled namespace, gated so that they cost the node nothing, with a sidecar that Curfew makes native; the one who \
-         makes them tries again after a second, as a controller does. Meanwhile Jobs run beside the test mesh, one every \
-         {job_every:?} and {jobs_at_once} at once at most, every other one under `reaper`. Twice a second somebody shakes hands \
+         makes them tries again after a second, as a controller does. Meanwhile Jobs run, one every {job_every:?} and \
+         {jobs_at_once} at once at most, every other one under `reaper`, one in {MESHED} in the test mesh and the others beside a \
+         small stand-in for a proxy. Twice a second somebody shakes hands \
          with each replica who trusts the bundle of 5 s ago. What is under way counts for the disruption during which it began."
     ));
     section.table(&of_pods(parts));
