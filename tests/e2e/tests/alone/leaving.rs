@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Ends when it is told to, by a signal.
-const WORK: &str = "trap 'exit 0' USR1; while :; do sleep 1; done";
+pub(crate) const WORK: &str = "trap 'exit 0' USR1; while :; do sleep 1; done";
 
 fn setup(title: &str) -> Setup {
     Setup::new(title).curfew().under(Strategy::Reaper).mesh(Shape::Linkerd)
@@ -39,12 +39,12 @@ async fn at_work(space: &Space) -> Result<String> {
     Ok(pod)
 }
 
-/// Ends that pod's work, and sees that the Job is Complete for it.
-async fn ends(space: &Space, pod: &str) -> Result<()> {
-    let seen = space.pod_until("work", "is there", |_| true).await?;
-    ensure!(ended(&seen, "main").is_none(), "its work was over before it was told to go");
-    kubectl(&["exec", "-n", space.name(), pod, "-c", "main", "--", "sh", "-c", "kill -USR1 1"])?;
-    space.job_completes("work").await
+/// Ends this Job's work, and sees that it is Complete for it.
+pub(crate) async fn ends(space: &Space, job: &str) -> Result<()> {
+    let pod = space.pod_until(job, "is there", |_| true).await?;
+    ensure!(ended(&pod, "main").is_none(), "the work of {job} was over before it was told to go");
+    kubectl(&["exec", "-n", space.name(), &pod.name_any(), "-c", "main", "--", "sh", "-c", "kill -USR1 1"])?;
+    space.job_completes(job).await
 }
 
 /// Takes the namespace's label away.
@@ -59,7 +59,7 @@ pub(crate) async fn opted_out(space: &Space) -> Result<()> {
 async fn a_namespace_that_opts_out_has_its_pods_at_work_end_and_new_ones_left_alone() -> Result<()> {
     setup("opts out")
         .run(async |space| {
-            let pod = at_work(space).await?;
+            at_work(space).await?;
             opted_out(space).await?;
             // API servers read a namespace's labels a moment after they are written.
             let tries = Cell::new(0);
@@ -75,7 +75,7 @@ async fn a_namespace_that_opts_out_has_its_pods_at_work_end_and_new_ones_left_al
                     })
                 })
                 .await?;
-            ends(space, &pod).await
+            ends(space, "work").await
         })
         .await
 }
@@ -106,7 +106,7 @@ async fn uninstalled_as_the_manual_says_no_pod_that_counts_on_the_watch_is_left_
                 let (code, told) = checked()?;
                 let place = format!("{}/{pod} is ended by its reaper", space.name());
                 ensure!(code == Some(1) && told.contains(&place), "{code:?}: {told}");
-                ends(space, &pod).await?;
+                ends(space, "work").await?;
                 space
                     .until("nothing keeps Curfew", MINUTES, async || {
                         let (code, told) = checked()?;

@@ -61,9 +61,7 @@ async fn rolled_while_200_jobs_are_made_it_misses_none() -> Result<()> {
                 rolled.set(Some(made.get()));
                 anyhow::Ok(())
             };
-            let (made_all, rolled) = tokio::join!(make, roll);
-            made_all?;
-            rolled?;
+            tokio::try_join!(make, roll)?;
             none_missed(space, made.get()).await
         })
         .await

@@ -185,7 +185,7 @@ async fn two_replicas_tell_every_pod_and_none_of_them_twice() -> Result<()> {
         .run(async |space| {
             settled(space, 2).await?;
             let before = patches(space).await?;
-            fifty_at_work(space, 0).await?;
+            fifty_at_work(space, 20).await?;
             open_the_gate(space).await?;
             all_end(space).await?;
             let after = patches(space).await?;
