@@ -46,7 +46,7 @@ enum Rejection {
 /// How much of a body that is not wanted is read away, and for how long. A client that is still sending when the
 /// connection closes sees a reset instead of the answer; one that does not stop has had its chance.
 const DISCARD_BYTES: usize = 16 * 1024 * 1024;
-const DISCARD_TIME: Duration = Duration::from_secs(1);
+const DISCARD_TIME: Duration = Duration::from_secs(3);
 
 /// Longer values only blow up the answer.
 const SHOWN_CHARS: usize = 80;
