@@ -30,4 +30,4 @@ pub use objects::{
     vendor_job, with,
 };
 pub use setup::{Injector, Setup, Shape, Strategy};
-pub use space::Space;
+pub use space::{PATIENCE_FOR_A_STAGE, Space};

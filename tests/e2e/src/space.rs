@@ -1,13 +1,11 @@
 //! One test's namespace: making objects in it, and waiting for what becomes of them.
 
 mod expect;
+mod wait;
 
-use std::{
-    fmt::Debug,
-    time::{Duration, Instant},
-};
+use std::fmt::Debug;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
@@ -24,6 +22,8 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use self::wait::PATIENCE;
+pub use self::wait::PATIENCE_FOR_A_STAGE;
 use crate::{Strategy, objects::with_images};
 
 /// A namespace of its own for one test.
@@ -32,14 +32,6 @@ pub struct Space {
     name: String,
     strategy: Strategy,
 }
-
-/// How long a condition may take that nothing in the test delays: slow machines run many tests at once.
-const PATIENCE: Duration = Duration::from_secs(150);
-/// How long a TestRun may take for a stage: an operator that was refused asks again after twice the time, up to 164 s
-/// and then 328 s after its first try, and one that waits for an answer to one TestRun looks at no other.
-const PATIENCE_FOR_A_STAGE: Duration = Duration::from_secs(700);
-/// How often it is looked at.
-const LOOK: Duration = Duration::from_millis(250);
 
 impl Space {
     pub(crate) fn new(client: Client, name: String, strategy: Strategy) -> Self {
@@ -140,51 +132,17 @@ impl Space {
         let api = self.api_of(&object).await?;
         let object: DynamicObject = serde_json::from_value(object)?;
         let dry = PostParams { dry_run: true, ..PostParams::default() };
-        match api.create(&dry, &object).await {
-            Ok(_) => Ok(None),
-            Err(kube::Error::Api(status)) => Ok(Some(status.message)),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Waits until `look` finds something, looking again and again.
-    ///
-    /// # Errors
-    /// It did not within `patience`; the message says what was waited for and what was there last.
-    pub async fn until<T, Seen: Debug>(
-        &self,
-        what: &str,
-        patience: Duration,
-        look: impl AsyncFn() -> Result<std::result::Result<T, Seen>>,
-    ) -> Result<T> {
-        let start = Instant::now();
-        loop {
-            match look().await? {
-                Ok(found) => return Ok(found),
-                Err(seen) if start.elapsed() > patience => {
-                    bail!("{what}: not within {} s; last seen: {seen:?}", patience.as_secs())
+        // What is no word on the object, as that a webhook did not answer in time, is waited out.
+        self.until::<_, ()>("the API server says what it makes of it", PATIENCE, async || {
+            match api.create(&dry, &object).await {
+                Ok(_) => Ok(Ok(None)),
+                Err(kube::Error::Api(status)) if [400, 403, 422].contains(&status.code) => {
+                    Ok(Ok(Some(status.message)))
                 }
-                Err(_) => tokio::time::sleep(LOOK).await,
+                Err(error) => Err(error.into()),
             }
-        }
-    }
-
-    /// Sees that something stays true for this long.
-    ///
-    /// # Errors
-    /// It did not.
-    pub async fn holds(
-        &self,
-        what: &str,
-        bound: Duration,
-        look: impl AsyncFn() -> Result<bool>,
-    ) -> Result<()> {
-        let start = Instant::now();
-        while start.elapsed() < bound {
-            ensure!(look().await?, "{what}: no longer so after {:.1} s", start.elapsed().as_secs_f64());
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok(())
+        })
+        .await
     }
 
     /// The pods of a Job, oldest first.

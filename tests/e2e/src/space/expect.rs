@@ -17,7 +17,10 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{PATIENCE, PATIENCE_FOR_A_STAGE, Space};
+use super::{
+    Space,
+    wait::{PATIENCE, PATIENCE_FOR_A_STAGE},
+};
 use crate::{Shape, Strategy};
 
 /// How long a stage that nothing leads out of is looked at.
@@ -205,20 +208,22 @@ impl Space {
         .await
     }
 
-    /// Waits until the API server has refused to make a Job's pod, and tells why. None may have slipped through.
+    /// Waits until the API server has refused to make a Job's pod, for what it says with all of these words: it may have
+    /// been refused for another reason before, as that a webhook did not answer in time. None may have slipped through.
     ///
     /// # Errors
-    /// It was not refused, or there is a pod.
-    pub async fn refused(&self, job: &str) -> Result<String> {
-        let why = self
-            .until(&format!("the pod of {job} is refused"), PATIENCE, async || {
-                let events = self.events_of(job).await?;
-                let refused = events.iter().find(|event| event.starts_with("FailedCreate: ")).cloned();
-                Ok(refused.ok_or(events))
-            })
-            .await?;
+    /// It was not refused for this, or there is a pod.
+    pub async fn refused(&self, job: &str, words: &[&str]) -> Result<()> {
+        let is_it = |event: &String| {
+            event.starts_with("FailedCreate: ") && words.iter().all(|word| event.contains(word))
+        };
+        self.until(&format!("the pod of {job} is refused for {words:?}"), PATIENCE, async || {
+            let events = self.events_of(job).await?;
+            Ok(if events.iter().any(is_it) { Ok(()) } else { Err(events) })
+        })
+        .await?;
         ensure!(self.pods_of(job).await?.is_empty(), "a pod of {job} slipped through");
-        Ok(why)
+        Ok(())
     }
 
     /// Sees that every pod of a Job has the mesh's proxy, and was made to end as its strategy says: a test that a mesh

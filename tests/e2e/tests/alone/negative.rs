@@ -97,7 +97,7 @@ async fn while_curfew_is_down_a_bare_pod_is_lost_and_a_jobs_deadline_runs_on() -
                 let hurried =
                     with(job("hurried", "true"), |job| job["spec"]["activeDeadlineSeconds"] = json!(5));
                 space.apply(hurried).await?;
-                space.refused("hurried").await?;
+                space.refused("hurried", &["namespaces.curfew.dev"]).await?;
                 space.job_fails("hurried").await?;
                 let events = space.events_of("hurried").await?;
                 ensure!(events.iter().any(|event| event.starts_with("DeadlineExceeded")), "{events:?}");

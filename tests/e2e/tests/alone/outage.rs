@@ -20,9 +20,7 @@ async fn while_curfew_is_down_jobs_wait_and_then_run() -> Result<()> {
         .run(async |space| {
             while_away(space, async {
                 space.apply(job("work", "true")).await?;
-                let why = space.refused("work").await?;
-                ensure!(why.contains("namespaces.curfew.dev"), "{why}");
-                Ok(())
+                space.refused("work", &["namespaces.curfew.dev"]).await
             })
             .await?;
             space.job_completes("work").await
