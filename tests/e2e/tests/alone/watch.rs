@@ -23,6 +23,8 @@ use crate::metrics::counted;
 
 /// As many Jobs as a node takes beside everything else that runs on it.
 const JOBS: usize = 50;
+/// How long a busy machine may take to start their 200 containers, or to end them.
+const ALL_OF_THEM: Duration = Duration::from_secs(600);
 
 /// Jobs whose mains all end when the gate opens, the last one `spread` seconds after the first.
 async fn fifty_at_work(space: &Space, spread: usize) -> Result<()> {
@@ -43,7 +45,7 @@ async fn fifty_at_work(space: &Space, spread: usize) -> Result<()> {
         space.apply(beside_helper(work)).await?;
     }
     space
-        .until("all of them are at work", MINUTES, async || {
+        .until("all of them are at work", ALL_OF_THEM, async || {
             let pods = space.pods("job-name").await?;
             let at_work = pods.iter().filter(|pod| whole(pod)).count();
             Ok(if at_work == JOBS { Ok(()) } else { Err(at_work) })
@@ -70,7 +72,7 @@ async fn open_the_gate(space: &Space) -> Result<()> {
 
 async fn all_mains_ended(space: &Space) -> Result<()> {
     space
-        .until("every main is done", MINUTES, async || {
+        .until("every main is done", ALL_OF_THEM, async || {
             let done =
                 space.pods("job-name").await?.iter().filter(|pod| ended(pod, "main").is_some()).count();
             Ok(if done == JOBS { Ok(()) } else { Err(done) })
