@@ -1,9 +1,10 @@
 //! k6's control port in a mesh that takes nothing but its own certificates. The operator has none.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
-use curfew_e2e::{Setup, Shape, Space, Strategy, containers, ended, is_running, status_of, testrun, with};
+use curfew_e2e::{
+    PATIENCE_FOR_A_STAGE, Setup, Shape, Space, Strategy, containers, ended, is_running, status_of, testrun,
+    with,
+};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt, api::ListParams};
 use serde_json::{Value, json};
@@ -11,9 +12,6 @@ use serde_json::{Value, json};
 use crate::testruns::apply;
 
 under_each_strategy!(in_a_strict_mesh_a_testrun_finishes_because_its_port_is_out_of_it);
-
-/// How long the operator may take to say in its log what it met.
-const LOGGED: Duration = Duration::from_secs(30);
 
 const CONTROL_PORT: &str = "curfew.dev/k6-control-port";
 const ISTIO_IN: &str = "traffic.sidecar.istio.io/excludeInboundPorts";
@@ -65,7 +63,7 @@ async fn operator_says(space: &Space, wanted: impl Fn(&str) -> bool) -> Result<(
     let pods = Api::<Pod>::namespaced(space.client(), "k6-operator-system");
     let of_this = format!("{}/", space.name());
     space
-        .until("the operator says why it waits", LOGGED, async || {
+        .until("the operator says why it waits", PATIENCE_FOR_A_STAGE, async || {
             let mut log = String::new();
             for pod in pods.list(&ListParams::default()).await? {
                 log += &pods.logs(&pod.name_any(), &Default::default()).await?;
@@ -103,6 +101,7 @@ async fn left_in_a_strict_istio_the_operator_is_refused_and_the_test_is_never_be
         .annotation(CONTROL_PORT, "mesh")
         .run(async |space| {
             apply(space, "basic").await?;
+            space.stage("basic", "created").await?;
             space.pod_until("basic-1", "runs", |pod| is_running(pod, "k6")).await?;
             space.stage_stays("basic", "created").await?;
             // The connection is taken, and ended: by the proxy, as k6 answers whoever reaches it.
@@ -140,6 +139,7 @@ async fn out_of_the_mesh_on_one_end_alone_the_test_hangs_and_nothing_says_so() -
         .run(async |space| {
             space.sample("scripts").await?;
             space.apply(with_runner(json!({ISTIO_IN: "6565"}))).await?;
+            space.stage("one", "started").await?;
             let done = |pod: &_| ended(pod, "k6-curl").is_some_and(|curl| curl.exit == Some(0));
             let starter = space.pod_until("one-starter", "has told the runner to begin", done).await?;
             let log = space.log(&starter.name_any(), "k6-curl").await?;

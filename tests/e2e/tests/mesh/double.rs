@@ -35,6 +35,7 @@ async fn nobody_asks_how_the_starter_ended() -> Result<()> {
     Setup::new("double starter")
         .run(async |space| {
             apply(space, "starter-fails").await?;
+            space.stage("starter-fails", "started").await?;
             space.job_fails("starter-fails-starter").await?;
             space.stage_stays("starter-fails", "started").await
         })
@@ -47,6 +48,7 @@ pub(crate) async fn past_its_initializer_a_meshed_testrun_hangs_when_its_runners
         .mesh(Shape::Linkerd)
         .run(async |space| {
             past_its_initializer(space).await?;
+            space.stage("one", "started").await?;
             let done = |pod: &_| ended(pod, "k6").is_some_and(|k6| k6.exit == Some(0));
             space.pod_until("one-1", "has run its script", done).await?;
             space.stage_stays("one", "started").await
@@ -61,6 +63,7 @@ async fn a_mesh_that_demands_certificates_refuses_the_operator() -> Result<()> {
         .option("strict", "true")
         .run(async |space| {
             past_its_initializer(space).await?;
+            space.stage("one", "created").await?;
             let runs = |pod: &_| curfew_e2e::containers(pod).iter().all(|c| c.state != "waiting");
             let runner = space.pod_until("one-1", "runs", runs).await?;
             ensure!(ended(&runner, "k6").is_none(), "the runner ended before it was told to start");

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use curfew_e2e::{Setup, Shape, Space, ended, is_running, job, testrun, with};
+use curfew_e2e::{PATIENCE_FOR_A_STAGE, Setup, Shape, Space, ended, is_running, job, testrun, with};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
@@ -13,9 +13,6 @@ use crate::{
     testruns::apply,
 };
 
-/// How long it may take until what the API server says has become what it is told to be.
-const SOON: std::time::Duration = std::time::Duration::from_secs(60);
-
 fn explain(space: &Space, arguments: &[&str]) -> Result<Answer> {
     curfew(&[&["explain", "--namespace", space.name()], arguments].concat(), None)
 }
@@ -23,7 +20,7 @@ fn explain(space: &Space, arguments: &[&str]) -> Result<Answer> {
 /// Waits until it hangs, as `curfew explain` says with all of these words.
 async fn hangs(space: &Space, object: &str, words: &[&str]) -> Result<()> {
     space
-        .until(&format!("{object} hangs"), 3 * SOON, async || {
+        .until(&format!("{object} hangs"), PATIENCE_FOR_A_STAGE, async || {
             let answer = explain(space, &[object])?;
             let told = answer.code == Some(1) && words.iter().all(|word| answer.out.contains(word));
             Ok(if told { Ok(()) } else { Err((answer.code, answer.out, answer.err)) })
@@ -191,9 +188,9 @@ async fn a_testrun_that_runs_or_is_over_does_not_hang() -> Result<()> {
         .mesh(Shape::Linkerd)
         .run(async |space| {
             apply(space, "basic").await?;
+            space.stage("basic", "finished").await?;
             let done = |pod: &Pod| ended(pod, "k6").is_some();
             space.pod_until("basic-1", "is done", done).await?;
-            space.stage("basic", "finished").await?;
             let answer = explain(space, &["testrun/basic"])?;
             ensure!(
                 answer.code == Some(0) && answer.out.contains("finished: it waits for nothing"),

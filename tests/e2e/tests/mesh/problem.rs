@@ -36,6 +36,7 @@ async fn without_curfew_a_testrun_never_gets_past_its_first_stage() -> Result<()
         .mesh(Shape::Linkerd)
         .run(async |space| {
             apply(space, "basic").await?;
+            space.stage("basic", "initialization").await?;
             let done = |pod: &_| ended(pod, "k6").is_some_and(|k6| k6.exit == Some(0));
             space.pod_until("basic-initializer", "has read the script", done).await?;
             space

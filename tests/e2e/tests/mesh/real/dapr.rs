@@ -38,6 +38,7 @@ async fn without_curfew_a_testrun_beside_dapr_never_gets_past_its_initializer() 
         .run(async |space| {
             space.sample("scripts").await?;
             space.apply(testrun_with_dapr()).await?;
+            space.stage("basic", "initialization").await?;
             let done = |pod: &_| ended(pod, "k6").is_some_and(|k6| k6.exit == Some(0));
             space.pod_until("basic-initializer", "has read the script", done).await?;
             space.stage_stays("basic", "initialization").await
