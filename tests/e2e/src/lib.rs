@@ -21,6 +21,7 @@ pub mod machine;
 mod objects;
 mod setup;
 mod space;
+mod work;
 
 pub use authority::Authority;
 pub use handshakes::{BEHIND, Handshakes, Round};
@@ -31,3 +32,4 @@ pub use objects::{
 };
 pub use setup::{Injector, Setup, Shape, Strategy};
 pub use space::{PATIENCE_FOR_A_STAGE, Space};
+pub use work::WORK;

@@ -3,7 +3,10 @@
 mod expect;
 mod wait;
 
-use std::fmt::Debug;
+use std::{
+    fmt::Debug,
+    process::{Command, Output},
+};
 
 use anyhow::{Context, Result};
 use k8s_openapi::{
@@ -186,12 +189,17 @@ impl Space {
     /// # Errors
     /// There is no kubectl: `KUBECTL` names it, or it is in `PATH`.
     pub fn described(&self, pod: &str) -> Result<String> {
+        Ok(String::from_utf8_lossy(&self.kubectl(&["describe", "pod", pod])?.stdout).into_owned())
+    }
+
+    /// Runs kubectl in the namespace.
+    pub(crate) fn kubectl(&self, words: &[&str]) -> Result<Output> {
         let kubectl = std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
-        let output = std::process::Command::new(&kubectl)
-            .args(["--namespace", &self.name, "describe", "pod", pod])
+        Command::new(&kubectl)
+            .args(["--namespace", &self.name])
+            .args(words)
             .output()
-            .with_context(|| format!("cannot run {kubectl}"))?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+            .with_context(|| format!("cannot run {kubectl}"))
     }
 
     /// What events say of an object, oldest first: reason and message.

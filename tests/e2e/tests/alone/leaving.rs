@@ -5,7 +5,7 @@ use std::cell::Cell;
 use anyhow::{Result, ensure};
 use curfew_chart::helm;
 use curfew_e2e::{
-    Setup, Shape, Space, Strategy, ended,
+    Setup, Shape, Space, Strategy, WORK,
     installed::{MINUTES, settled},
     is_running, vendor_job,
 };
@@ -21,9 +21,6 @@ use crate::{
     program::curfew,
 };
 
-/// Ends when it is told to, by a signal.
-pub(crate) const WORK: &str = "trap 'exit 0' USR1; while :; do sleep 1; done";
-
 fn setup(title: &str) -> Setup {
     Setup::new(title).curfew().under(Strategy::Reaper).mesh(Shape::Linkerd)
 }
@@ -37,14 +34,6 @@ async fn at_work(space: &Space) -> Result<String> {
     let pod = space.pod_until("work", "is at work beside its reaper", runs).await?.name_any();
     space.applied("work", "reaper").await?;
     Ok(pod)
-}
-
-/// Ends this Job's work, and sees that it is Complete for it.
-pub(crate) async fn ends(space: &Space, job: &str) -> Result<()> {
-    let pod = space.pod_until(job, "is there", |_| true).await?;
-    ensure!(ended(&pod, "main").is_none(), "the work of {job} was over before it was told to go");
-    kubectl(&["exec", "-n", space.name(), &pod.name_any(), "-c", "main", "--", "sh", "-c", "kill -USR1 1"])?;
-    space.job_completes(job).await
 }
 
 /// Takes the namespace's label away.
@@ -75,7 +64,7 @@ async fn a_namespace_that_opts_out_has_its_pods_at_work_end_and_new_ones_left_al
                     })
                 })
                 .await?;
-            ends(space, "work").await
+            space.ends_when_told("work").await
         })
         .await
 }
@@ -106,7 +95,7 @@ async fn uninstalled_as_the_manual_says_no_pod_that_counts_on_the_watch_is_left_
                 let (code, told) = checked()?;
                 let place = format!("{}/{pod} is ended by its reaper", space.name());
                 ensure!(code == Some(1) && told.contains(&place), "{code:?}: {told}");
-                ends(space, "work").await?;
+                space.ends_when_told("work").await?;
                 space
                     .until("nothing keeps Curfew", MINUTES, async || {
                         let (code, told) = checked()?;

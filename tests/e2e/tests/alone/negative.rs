@@ -4,7 +4,7 @@ mod untrusted;
 
 use anyhow::{Result, ensure};
 use curfew_e2e::{
-    Authority, Setup, Shape, Space, annotated, containers, ended, image,
+    Authority, Setup, Shape, Space, WORK, annotated, containers, ended, image,
     installed::{self, MINUTES, gone, replicas, settled, while_away},
     is_running, job, vendor_job, with,
 };
@@ -15,12 +15,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::{
-    certificates::stream::under_admissions,
-    chart::install,
-    leaving::{WORK, ends, opted_out},
-    metrics::counted,
-};
+use crate::{certificates::stream::under_admissions, chart::install, leaving::opted_out, metrics::counted};
 
 /// A pod that ends, with a sidecar, which any namespace takes.
 fn pod(name: &str) -> Value {
@@ -131,7 +126,7 @@ async fn a_namespace_that_loses_its_label_strands_no_pod_in_flight() -> Result<(
             }
             opted_out(space).await?;
             for strategy in ["native", "await", "reaper"] {
-                ends(space, strategy).await?;
+                space.ends_when_told(strategy).await?;
             }
             Ok(())
         })

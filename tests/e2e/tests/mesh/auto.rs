@@ -1,13 +1,14 @@
 //! No strategy named: the proxy is made native, by Curfew or by a mesh that can, and nobody has to tell it to go.
 
 use anyhow::{Context, Result, ensure};
-use curfew_e2e::{Container, Injector, Setup, Shape, Space, containers, ended, job, pod_of, with};
+use curfew_e2e::{Container, Injector, Setup, Shape, Space, WORK, containers, ended, job, pod_of, with};
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
 use crate::{
     jobs::{CONNECT, all_ended},
+    proxies::{LIFE, ends_beside_another_proxy},
     testruns::apply,
 };
 
@@ -83,9 +84,6 @@ async fn fails_with_its_own_code(space: &Space, job: &str) -> Result<()> {
     Ok(())
 }
 
-/// Longer than the proxies here live, which is longer than a busy machine takes to start the main.
-const WORK: &str = "sleep 14";
-
 /// A Job whose proxy is killed for its memory while the main runs: exit 137.
 async fn killed(
     title: &str,
@@ -95,7 +93,7 @@ async fn killed(
     Setup::new(title)
         .curfew()
         .mesh(Shape::Linkerd)
-        .option("oom-after", "6s")
+        .option("oom-after", LIFE)
         .run(async |space| {
             space.apply(with(job("work", WORK), change)).await?;
             // Before it ends: the pod of a Job that is given up goes.
@@ -118,7 +116,7 @@ async fn a_native_proxy_that_exits_137_fails_no_job_under_never() -> Result<()> 
         "auto 137 never",
         |_| {},
         async |space| {
-            space.job_completes("work").await?;
+            ends_beside_another_proxy(space).await?;
             let proxy = proxy(space).await?;
             ensure!(proxy.last_reason == "OOMKilled" && proxy.restarts == 1, "{proxy:?}");
             Ok(())
@@ -146,7 +144,7 @@ async fn under_on_failure_a_native_proxys_restart_is_one_of_the_jobs_tries() -> 
     })
     .await?;
     killed("auto 137 goes on", on_failure(2), async |space| {
-        space.job_completes("work").await?;
+        ends_beside_another_proxy(space).await?;
         let proxy = proxy(space).await?;
         ensure!(proxy.last_reason == "OOMKilled" && proxy.restarts == 1, "{proxy:?}");
         Ok(())

@@ -1,13 +1,25 @@
 //! Classic proxies that die while the main runs. What is expected is what Kubernetes makes of any container that does.
 
 use anyhow::{Result, ensure};
-use curfew_e2e::{Setup, Shape, Strategy, job, pod_of, with};
+use curfew_e2e::{
+    Setup, Shape, Space, Strategy, WORK, containers, ended, installed::is_ready, job, pod_of, with,
+};
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
 use crate::jobs::all_ended;
 
-/// Longer than the proxies here live, which is longer than a busy machine takes to start the main.
-const WORK: &str = "sleep 14";
+/// How long the first proxy of a pod lives: longer than a busy machine takes to start the main.
+pub(crate) const LIFE: &str = "12s";
+
+/// Ends the main of a Job once the proxy beside it is another than the first.
+pub(crate) async fn ends_beside_another_proxy(space: &Space) -> Result<()> {
+    let restarted =
+        |pod: &Pod| containers(pod).iter().any(|c| c.name == Shape::Linkerd.proxy() && c.restarts > 0);
+    let again = |pod: &Pod| restarted(pod) && is_ready(pod);
+    space.pod_until("work", "has a proxy again", again).await?;
+    space.ends_when_told("work").await
+}
 
 /// Never: nobody starts it again, the main runs to its end, and the pod is Failed because one of its containers is.
 async fn under_never(option: &str, reason: &str) -> Result<()> {
@@ -15,9 +27,12 @@ async fn under_never(option: &str, reason: &str) -> Result<()> {
         .curfew()
         .under(Strategy::Await)
         .mesh(Shape::Linkerd)
-        .option(option, "6s")
+        .option(option, LIFE)
         .run(async |space| {
             space.apply(job("work", WORK)).await?;
+            let alone = |pod: &Pod| ended(pod, Shape::Linkerd.proxy()).is_some();
+            space.pod_until("work", "has lost its proxy", alone).await?;
+            space.tell_to_end("work").await?;
             space.job_fails("work").await?;
             let ended = all_ended(space, "work").await?;
             ensure!(ended.iter().any(|c| c.name == "main" && c.exit == Some(0)), "{ended:?}");
@@ -33,7 +48,7 @@ async fn under_on_failure(option: &str, reason: &str) -> Result<()> {
         .curfew()
         .under(Strategy::Await)
         .mesh(Shape::Linkerd)
-        .option(option, "6s")
+        .option(option, LIFE)
         .run(async |space| {
             let work = with(job("work", WORK), |job| {
                 // A restarted proxy counts, as any container does.
@@ -41,7 +56,7 @@ async fn under_on_failure(option: &str, reason: &str) -> Result<()> {
                 pod_of(job)["restartPolicy"] = json!("OnFailure");
             });
             space.apply(work).await?;
-            space.job_completes("work").await?;
+            ends_beside_another_proxy(space).await?;
             let ended = all_ended(space, "work").await?;
             ensure!(ended.iter().any(|c| c.name == "main" && c.restarts == 0), "{ended:?}");
             ensure!(ended.iter().any(|c| c.name == "linkerd-proxy" && c.last_reason == reason), "{ended:?}");

@@ -3,10 +3,12 @@
 
 mod of_a_job;
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use curfew_e2e::{
-    Container, Setup, Shape, Space, Strategy, beside, containers, ended, job, pod_of, real_image, vendor,
-    vendor_job, with,
+    Container, Setup, Shape, Space, Strategy, WORK, beside, containers, ended, installed::is_ready, job,
+    pod_of, real_image, vendor, vendor_job, with,
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -218,21 +220,21 @@ async fn several_classic_sidecars_are_all_told_to_go() -> Result<()> {
     .await
 }
 
+/// Longer than the time between two probes of any mesh's proxy.
+const AT_WORK: Duration = Duration::from_secs(16);
+
 #[tokio::test]
 async fn a_service_finds_its_pod_as_long_as_the_main_runs() -> Result<()> {
     under_each_mesh("stays ready", async |space, _| {
-        space.apply(vendor_job("work", "sleep 15")).await?;
-        let ready = |pod: &Pod| {
-            let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-            conditions.into_iter().any(|is| is.type_ == "Ready" && is.status == "True")
-        };
-        let pod = space.pod_until("work", "is ready", ready).await?;
-        space
-            .pod_until("work", "is ready to its main's end", |pod| {
-                ended(pod, "main").is_some() || !ready(pod)
-            })
-            .await?;
-        let pod = space.api::<Pod>().get(&pod.name_any()).await?;
+        space.apply(vendor_job("work", WORK)).await?;
+        let pod = space.pod_until("work", "is ready", is_ready).await?.name_any();
+        let pods = space.api::<Pod>();
+        let look = async || Ok(is_ready(&pods.get(&pod).await?));
+        space.holds("the pod is ready", AT_WORK, look).await?;
+        space.tell_to_end("work").await?;
+        let left = |pod: &Pod| ended(pod, "main").is_some() || !is_ready(pod);
+        space.pod_until("work", "is ready to its main's end", left).await?;
+        let pod = pods.get(&pod).await?;
         ensure!(ended(&pod, "main").is_some(), "not ready while its main runs: {:?}", containers(&pod));
         space.job_completes("work").await
     })

@@ -1,7 +1,7 @@
 //! What a Job asks of its pods beside that they end: a reaper is not in its way.
 
 use anyhow::{Result, ensure};
-use curfew_e2e::{Space, is_running, vendor_job, with};
+use curfew_e2e::{Space, WORK, is_running, vendor_job, with};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -33,13 +33,13 @@ async fn a_job_over_its_deadline_fails_and_its_pod_goes() -> Result<()> {
 #[tokio::test]
 async fn a_job_suspended_at_work_completes_when_it_is_resumed() -> Result<()> {
     under_each_mesh("suspended", async |space, shape| {
-        // Short enough to be done at once, were it not for the first pod, which is taken away at work.
-        space.apply(vendor_job("work", "trap 'exit 1' TERM; sleep 8 & wait $!")).await?;
+        // The first pod is taken away at work.
+        space.apply(vendor_job("work", &format!("trap 'exit 1' TERM; {WORK}"))).await?;
         space.pod_until("work", "is at work", |pod| is_running(pod, "main")).await?;
         suspend(space, true).await?;
         space.until_none::<Pod>("job-name=work").await?;
         suspend(space, false).await?;
-        space.job_completes("work").await?;
+        space.ends_when_told("work").await?;
         space.meshed(shape).await
     })
     .await
