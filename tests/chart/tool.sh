@@ -5,6 +5,8 @@
 # It comes from its Go module and is kept in $CURFEW_CACHE: about 2 minutes of 2 cores from nothing, for Helm.
 # HELM_VERSION names another one, as in v3.22.0, which merges on the client.
 set -eu
+# shellcheck source=tests/thrice.sh
+. "$(dirname "$0")/../thrice.sh"
 die() { echo "tool.sh: $*" >&2; exit 1; }
 name=${1:-}
 case $name in
@@ -27,7 +29,7 @@ folder=${CURFEW_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/curfew}/$name-$v
 if [ "$name" = crds ]; then
   # kinds MODULE VERSION FOLDER FILE…: from the very sources their programs are built of.
   kinds() {
-    source=$(cd "$part" && go mod download -json "$1@$2" | sed -n 's/^[[:space:]]*"Dir": "\(.*\)",*$/\1/p')
+    source=$(cd "$part" && thrice go mod download -json "$1@$2" | sed -n 's/^[[:space:]]*"Dir": "\(.*\)",*$/\1/p')
     [ -d "$source" ] || die "can't download $1 $2; does the Go proxy answer?"
     from=$source/$3
     shift 3
@@ -56,7 +58,7 @@ if [ ! -x "$folder/$name" ]; then
   part=$(mktemp -d "$folder/part.XXXXXX")
   trap 'rm -rf "$part"' EXIT
   trap 'exit 130' INT TERM HUP
-  GOBIN=$part CGO_ENABLED=0 GOFLAGS=-buildvcs=false nice -n 10 \
+  thrice env GOBIN="$part" CGO_ENABLED=0 GOFLAGS=-buildvcs=false nice -n 10 \
     go install -ldflags "-s -w $flags" "$package@$version" >"$part/log" 2>&1 || {
     tail -n 15 "$part/log" >&2
     die "$package $version can't be built; does the Go proxy answer?"

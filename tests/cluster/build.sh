@@ -2,6 +2,9 @@
 # Kubernetes and containerd from their Go modules, into the cache: one folder a version, one program at a time, each
 # under a temporary name until it is whole. So a killed build costs the one program it was at.
 
+# shellcheck source=tests/thrice.sh
+. "$HERE/../thrice.sh"
+
 KUBERNETES_PROGRAMS="kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl"
 CONTAINERD_PROGRAMS="containerd containerd-shim-runc-v2 ctr"
 COLD_BUILD_GB=6
@@ -99,8 +102,9 @@ build_containerd() {
 
 # module_folder WORK MODULE VERSION: downloads it, prints where it lies.
 module_folder() {
-  (unlock && cd "$1" && rm -f go.mod go.sum && run_go go mod init curfew.test/tools && run_go go mod download "$2@$3") \
-    >"$1/log" 2>&1 || die "can't download $2 $3; is it a released version, and does the Go proxy answer?" "$1/log"
+  (unlock && cd "$1" && rm -f go.mod go.sum && run_go go mod init curfew.test/tools &&
+    thrice run_go go mod download "$2@$3") >"$1/log" 2>&1 ||
+    die "can't download $2 $3; is it a released version, and does the Go proxy answer?" "$1/log"
   (cd "$1" && go list -m -f '{{.Dir}}' "$2@$3" 2>>"$1/log") || die "can't find $2 $3 after its download" "$1/log"
 }
 
@@ -112,7 +116,8 @@ tidy() {
     for program in $3; do printf '\t_ "%s/cmd/%s"\n' "$2" "$program"; done
     printf ')\n'
   } >"$1/tools.go"
-  (unlock && cd "$1" && run_go go mod tidy) >"$1/log" 2>&1 || die "the modules of $2 can't be fetched; try again" "$1/log"
+  (unlock && cd "$1" && thrice run_go go mod tidy) >"$1/log" 2>&1 ||
+    die "the modules of $2 can't be fetched; try again" "$1/log"
 }
 
 # The build dies with this script instead of living on unseen, and lets other work go first.

@@ -4,6 +4,9 @@
 #   root, version, arch   the checkout, its version, this machine's architecture
 #   cache, out            what outlives a checkout; where images go: $IMAGES, or TARGET_DIR/images
 #   busybox               a static one
+
+# shellcheck source=tests/thrice.sh
+. "$here/../thrice.sh"
 target=${1:?usage: $(basename "$0") TARGET_DIR}
 root=$(cd "$here/../.." && pwd)
 mkdir -p "$target"

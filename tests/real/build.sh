@@ -23,7 +23,7 @@ built() {
   echo "building ${program##*/}" >&2
   mkdir -p "${program%/*}"
   # Other work goes first, and the build ends with this script.
-  (cd "$here/$folder" && setpriv --pdeathsig TERM nice -n 10 env CGO_ENABLED=0 GOFLAGS="-buildvcs=false -mod=readonly" \
+  (cd "$here/$folder" && thrice setpriv --pdeathsig TERM nice -n 10 env CGO_ENABLED=0 GOFLAGS="-buildvcs=false -mod=readonly" \
     go build "$@" -o "$program.part" "$package") >&2 || die "$package can't be built; does the Go proxy answer?"
   mv "$program.part" "$program"
 }
