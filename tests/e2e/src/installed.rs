@@ -2,15 +2,15 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{
     Api, ResourceExt,
-    api::{ListParams, Patch, PatchParams},
+    api::{ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
-use crate::Space;
+use crate::{Space, image};
 
 /// What a roll-out may take.
 pub const MINUTES: Duration = Duration::from_secs(180);
@@ -56,7 +56,8 @@ pub async fn settled(space: &Space, replicas: i32) -> Result<()> {
         .await
 }
 
-/// Runs `body` while there is no replica, and has them all back afterwards.
+/// Runs `body` while there is no replica, and has them all back afterwards, answering in this namespace, which is a labelled
+/// one.
 ///
 /// # Errors
 /// Its own, or they do not go or come.
@@ -71,7 +72,39 @@ pub async fn while_away(space: &Space, body: impl Future<Output = Result<()>>) -
     .await;
     change(space, json!({"replicas": 2})).await?;
     settled(space, 2).await?;
+    all_is_well(space).await?;
     result
+}
+
+/// Whether a pod of this namespace, which is labelled, would be admitted, and patched. None is made.
+///
+/// # Errors
+/// It would not.
+pub async fn admitted(space: &Space) -> Result<()> {
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"generateName": "asked-"},
+        "spec": {"restartPolicy": "Never", "containers": [
+            {"name": "main", "image": image("test-busybox"), "command": ["true"]},
+            {"name": "linkerd-proxy", "image": image("test-busybox"), "command": ["true"]},
+        ]},
+    }))?;
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    let pod = space.api::<Pod>().create(&dry, &pod).await?;
+    ensure!(pod.labels().contains_key("curfew.dev/applied"), "admitted, but not patched");
+    Ok(())
+}
+
+/// Waits until such a pod is admitted and patched: API servers read a bundle a moment after it is written, and nodes send
+/// traffic to the first replica a moment after it is ready.
+///
+/// # Errors
+/// It is not.
+pub async fn all_is_well(space: &Space) -> Result<()> {
+    space
+        .until("labelled pods are admitted", MINUTES, async || {
+            Ok(admitted(space).await.map_err(|error| format!("{error:#}")))
+        })
+        .await
 }
 
 /// Starts all replicas anew, one after another, and waits until those there were are gone.

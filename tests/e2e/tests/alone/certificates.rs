@@ -8,12 +8,12 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use curfew_e2e::{
     Authority, Setup, Space,
-    installed::{MINUTES, change, replicas, settled},
+    installed::{MINUTES, admitted, change, replicas, settled},
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::DeleteParams};
 use serde_json::{Value, json};
-use stream::{admitted, under_admissions};
+use stream::under_admissions;
 
 #[tokio::test]
 async fn another_ca_comes_when_it_is_asked_for_and_no_admission_fails() -> Result<()> {

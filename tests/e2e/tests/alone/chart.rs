@@ -4,6 +4,10 @@ use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use curfew_chart::{Object, helm, parse, template, tool, values};
+use curfew_e2e::{
+    Setup, Space,
+    installed::{all_is_well, gone, replicas, settled},
+};
 use futures_util::TryStreamExt;
 use k8s_openapi::api::{
     admissionregistration::v1::MutatingWebhookConfiguration, apps::v1::Deployment, core::v1::Secret,
@@ -33,6 +37,16 @@ pub(crate) fn install(options: &[&str]) -> Result<()> {
     let output = Command::new("sh").arg(script).args(options).output()?;
     ensure!(output.status.success(), "install.sh: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
+}
+
+/// The same, and waits until its new replicas answer and those of before are gone: they answer by the old options while they
+/// drain.
+pub(crate) async fn installed_anew(space: &Space, options: &[&str]) -> Result<()> {
+    let before = replicas(space).await?;
+    install(options)?;
+    settled(space, 2).await?;
+    gone(space, &before).await?;
+    all_is_well(space).await
 }
 
 /// What was not there and is now; it goes with this.
@@ -197,7 +211,7 @@ async fn uninstalling_takes_the_webhook_configuration_first_and_leaves_nothing_b
         "the Deployment went at {deployment}, the configuration at {configuration}"
     );
     ensure!(operator.get(OPERATOR).await?.metadata.generation == its_generation, "k6-operator was touched");
-    Ok(())
+    Setup::new("back").curfew().run(all_is_well).await
 }
 
 /// When it went: an API server's versions are in the order of changes, whatever the kind.

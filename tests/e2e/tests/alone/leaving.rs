@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use curfew_chart::helm;
 use curfew_e2e::{
     Setup, Shape, Space, Strategy, WORK,
-    installed::{MINUTES, settled},
+    installed::{MINUTES, all_is_well, settled},
     is_running, vendor_job,
 };
 use k8s_openapi::api::core::v1::Namespace;
@@ -116,7 +116,8 @@ async fn uninstalled_as_the_manual_says_no_pod_that_counts_on_the_watch_is_left_
             .await;
             let back = install(&[]);
             outcome.and(back)?;
-            settled(space, 2).await
+            settled(space, 2).await?;
+            all_is_well(space).await
         })
         .await
 }

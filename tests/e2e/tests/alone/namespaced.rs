@@ -2,17 +2,15 @@
 
 use anyhow::{Context, Result, ensure};
 use curfew_e2e::{
-    Setup, Shape, Space, Strategy, annotated, containers, image,
-    installed::{MINUTES, gone, replicas, settled},
-    job, status_of, vendor_job, with,
+    Setup, Shape, Space, Strategy, annotated, containers, image, installed::MINUTES, job, status_of,
+    vendor_job, with,
 };
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::{Api, ResourceExt, api::ListParams};
 use serde_json::{Value, json};
 
 use crate::{
-    certificates::stream::all_is_well,
-    chart::{install, kubectl},
+    chart::{installed_anew, kubectl},
     metrics::counted,
     negative::tried,
     program::curfew,
@@ -130,12 +128,8 @@ async fn with_rights_on_one_namespace_its_jobs_end_and_what_is_lost_is_what_the_
             let (applied, _) = planned(space).await?;
             ensure!(applied == "native" && watches(space).await? == 2, "{applied}");
             let outcome = async {
-                let before = replicas(space).await?;
                 let named = format!("rights.namespaces={{{}}}", space.name());
-                install(&["--set", "rights.scope=namespaces", "--set", &named])?;
-                settled(space, 2).await?;
-                gone(space, &before).await?;
-                all_is_well(space).await?;
+                installed_anew(space, &["--set", "rights.scope=namespaces", "--set", &named]).await?;
                 check_agrees()?;
                 Setup::new("not named")
                     .curfew()
@@ -156,9 +150,8 @@ async fn with_rights_on_one_namespace_its_jobs_end_and_what_is_lost_is_what_the_
                 Ok(())
             }
             .await;
-            let back = install(&[]);
-            outcome.and(back)?;
-            settled(space, 2).await
+            let back = installed_anew(space, &[]).await;
+            outcome.and(back)
         })
         .await
 }

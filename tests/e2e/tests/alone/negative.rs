@@ -5,7 +5,7 @@ mod untrusted;
 use anyhow::{Result, ensure};
 use curfew_e2e::{
     Authority, Setup, Shape, Space, WORK, annotated, containers, ended, image,
-    installed::{self, MINUTES, gone, replicas, settled, while_away},
+    installed::{self, MINUTES, replicas, settled, while_away},
     is_running, job, vendor_job, with,
 };
 use k8s_openapi::api::{core::v1::Pod, rbac::v1::Role};
@@ -15,7 +15,9 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::{certificates::stream::under_admissions, chart::install, leaving::opted_out, metrics::counted};
+use crate::{
+    certificates::stream::under_admissions, chart::installed_anew, leaving::opted_out, metrics::counted,
+};
 
 /// A pod that ends, with a sidecar, which any namespace takes.
 fn pod(name: &str) -> Value {
@@ -169,14 +171,6 @@ async fn an_image_that_does_not_come_is_named_by_the_pod_and_the_next_one_is_wel
             space.job_completes("awaited").await
         })
         .await
-}
-
-/// Installs Curfew with these options, and waits until the replicas of before are gone: they answer by the old ones while they
-/// drain.
-async fn installed_anew(space: &Space, options: &[&str]) -> Result<()> {
-    let before = replicas(space).await?;
-    install(options)?;
-    gone(space, &before).await
 }
 
 /// Runs `body` while Curfew may do no more than this to the Secret.

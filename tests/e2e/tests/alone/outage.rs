@@ -12,6 +12,8 @@ use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::{ResourceExt, api::ListParams};
 use serde_json::{Value, json};
 
+use crate::certificates::stream::steady;
+
 #[tokio::test]
 async fn while_curfew_is_down_jobs_wait_and_then_run() -> Result<()> {
     Setup::new("curfew down")
@@ -41,7 +43,7 @@ async fn rolled_while_200_jobs_are_made_it_misses_none() -> Result<()> {
             let made = Cell::new(0);
             let make = async {
                 // A steady stream, which the roll-out begins and ends within.
-                let mut pace = tokio::time::interval(Duration::from_millis(60));
+                let mut pace = steady(Duration::from_millis(60));
                 while made.get() < JOBS || rolled.get().is_none_or(|at| made.get() < at + JOBS / 10) {
                     pace.tick().await;
                     space.apply(gated(made.get())).await?;

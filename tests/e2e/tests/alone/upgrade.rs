@@ -6,15 +6,14 @@ use anyhow::{Context, Result, ensure};
 use curfew_chart::{chart, helm};
 use curfew_e2e::{
     Authority, Setup, Shape, Space, annotated, image_prefix,
-    installed::{MINUTES, gone, replicas, settled},
+    installed::{MINUTES, all_is_well, gone, replicas, settled},
     job,
 };
 use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, batch::v1::Job};
 use kube::{Api, ResourceExt, api::ListParams};
-use tokio::time::interval;
 
 use crate::{
-    certificates::stream::{all_is_well, under_admissions},
+    certificates::stream::{steady, under_admissions},
     chart::{bundles, install, states},
     outage::none_refused,
 };
@@ -71,7 +70,7 @@ async fn downgraded(space: &Space) -> Result<()> {
 
 /// Makes Jobs for as long as it is let.
 async fn jobs(space: &Space, made: &Cell<usize>) -> Result<Infallible> {
-    let mut pace = interval(PACE);
+    let mut pace = steady(PACE);
     loop {
         pace.tick().await;
         let there = space.api::<Job>().list(&ListParams::default()).await?.items;

@@ -5,7 +5,7 @@ use std::{cell::Cell, time::Duration};
 use anyhow::{Context, Result, bail, ensure};
 use curfew_e2e::{
     Setup, Space, Strategy, beside_helper, ended, image,
-    installed::{MINUTES, change, replicas, settled},
+    installed::{MINUTES, settled, while_away},
     machine::restart_api_server,
     vendor_job,
 };
@@ -113,22 +113,12 @@ async fn fifty_jobs_that_end_while_nobody_watches_end_when_somebody_does_again()
     setup("watch down")
         .run(async |space| {
             fifty_at_work(space, 0).await?;
-            change(space, json!({"replicas": 0})).await?;
-            let result = async {
-                space
-                    .until("nobody watches", MINUTES, async || {
-                        let left = replicas(space).await?;
-                        Ok(if left.is_empty() { Ok(()) } else { Err(left) })
-                    })
-                    .await?;
+            while_away(space, async {
                 open_the_gate(space).await?;
                 all_mains_ended(space).await?;
                 space.holds("no Job ends", AWAY, async || Ok(complete(space).await? == 0)).await
-            }
-            .await;
-            change(space, json!({"replicas": 2})).await?;
-            settled(space, 2).await?;
-            result?;
+            })
+            .await?;
             all_end(space).await
         })
         .await

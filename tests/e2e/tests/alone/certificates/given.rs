@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use curfew_certs::{Ca, SubjectName};
 use curfew_e2e::{
     Authority, Setup, Shape, Space,
-    installed::{MINUTES, settled},
+    installed::{MINUTES, all_is_well, settled},
 };
 use k8s_openapi::{
     ByteString,
@@ -24,7 +24,7 @@ use kube::{
 use serde_json::json;
 use tokio::time::interval;
 
-use super::stream::{all_is_well, under_admissions};
+use super::stream::under_admissions;
 use crate::{
     chart::{Guest, install},
     metrics::counted,

@@ -3,39 +3,19 @@
 use std::{cell::Cell, time::Duration};
 
 use anyhow::{Result, anyhow, ensure};
-use curfew_e2e::{BEHIND, Handshakes, Space, image, installed::MINUTES};
-use k8s_openapi::api::core::v1::Pod;
-use kube::{ResourceExt, api::PostParams};
-use serde_json::json;
-use tokio::time::interval;
+use curfew_e2e::{BEHIND, Handshakes, Space, installed::admitted};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 /// Between two pods.
 const PACE: Duration = Duration::from_millis(50);
 /// Between two handshakes with each replica.
 const HANDSHAKES: Duration = Duration::from_millis(500);
 
-/// Whether a labelled pod would be admitted, and patched. None is made.
-pub(super) async fn admitted(space: &Space) -> Result<()> {
-    let pod: Pod = serde_json::from_value(json!({
-        "metadata": {"generateName": "asked-"},
-        "spec": {"restartPolicy": "Never", "containers": [
-            {"name": "main", "image": image("test-busybox"), "command": ["true"]},
-            {"name": "linkerd-proxy", "image": image("test-busybox"), "command": ["true"]},
-        ]},
-    }))?;
-    let dry = PostParams { dry_run: true, ..PostParams::default() };
-    let pod = space.api::<Pod>().create(&dry, &pod).await?;
-    ensure!(pod.labels().contains_key("curfew.dev/applied"), "admitted, but not patched");
-    Ok(())
-}
-
-/// Waits until a labelled pod is admitted and patched: API servers read a bundle a moment after it is written.
-pub(crate) async fn all_is_well(space: &Space) -> Result<()> {
-    space
-        .until("labelled pods are admitted", MINUTES, async || {
-            Ok(admitted(space).await.map_err(|error| format!("{error:#}")))
-        })
-        .await
+/// Ticks that keep their distance: what a slow machine missed would come all at once.
+pub(crate) fn steady(pace: Duration) -> Interval {
+    let mut ticks = interval(pace);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// Runs `body` while pods are admitted at a steady pace, and goes on until those who are behind have seen what came of it.
@@ -45,7 +25,7 @@ pub(crate) async fn all_is_well(space: &Space) -> Result<()> {
 pub(crate) async fn under_admissions(space: &Space, body: impl Future<Output = Result<()>>) -> Result<()> {
     let (made, shaken) = (Cell::new(0_usize), Cell::new(0_usize));
     let admissions = async {
-        let mut pace = interval(PACE);
+        let mut pace = steady(PACE);
         loop {
             pace.tick().await;
             if let Err(error) = admitted(space).await {
@@ -55,7 +35,7 @@ pub(crate) async fn under_admissions(space: &Space, body: impl Future<Output = R
         }
     };
     let handshakes = async {
-        let mut pace = interval(HANDSHAKES);
+        let mut pace = steady(HANDSHAKES);
         let mut handshakes = Handshakes::new(space);
         loop {
             pace.tick().await;
