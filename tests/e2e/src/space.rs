@@ -25,7 +25,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use self::wait::PATIENCE;
+pub(crate) use self::wait::PATIENCE;
 pub use self::wait::PATIENCE_FOR_A_STAGE;
 use crate::{Strategy, objects::with_images};
 

@@ -10,7 +10,7 @@ use anyhow::{Error, Result, bail, ensure};
 use super::Space;
 
 /// How long a condition may take that nothing in the test delays: slow machines run many tests at once.
-pub(super) const PATIENCE: Duration = Duration::from_secs(150);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(150);
 /// How long a TestRun may take for a stage, and what depends on its operator: one that was refused asks again after twice
 /// the time, up to 164 s and then 328 s after its first try, and one that waits for an answer to one TestRun looks at no
 /// other.
