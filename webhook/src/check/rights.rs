@@ -50,6 +50,9 @@ impl Right {
         let mut all = Vec::new();
         // The watch alone plans nothing, and needs no certificate.
         let plans = !settings::has(deployment, "--no-webhook");
+        // What the watch has not told of yet is asked for.
+        let lost = "annotations of a namespace made just now are no defaults for its first pods";
+        all.extend(plans.then(|| right("get", "", "namespaces", lost, false)));
         for verb in ["list", "watch"] {
             let lost = "annotations of namespaces are no defaults for their pods";
             all.extend(plans.then(|| right(verb, "", "namespaces", lost, false)));
@@ -153,6 +156,10 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
     use super::*;
     use crate::check::{
         Severity, Unseen,
@@ -215,6 +222,33 @@ mod tests {
         assert_eq!(resources(&["serve", "--no-webhook"], &watch), ["pods", "pods/status", "events"]);
         let all = resources(&["serve", "--tls-secret=curfew-ca"], &watch);
         assert_eq!(all[5..], ["secrets", "mutatingwebhookconfigurations"], "{all:?}");
+    }
+
+    #[test]
+    fn what_is_asked_about_is_what_the_installation_grants() {
+        let roles = [
+            include_str!("../../../manifests/kustomize/base/rights-cluster.yaml"),
+            include_str!("../../../manifests/kustomize/base/rights-certificates.yaml"),
+        ];
+        let documents = roles.map(|text| serde_saphyr::from_multiple::<Value>(text).expect("YAML"));
+        let rules = documents.iter().flatten().filter_map(|document| document["rules"].as_array()).flatten();
+        let texts = |rule: &Value, key: &str| -> Vec<String> {
+            let listed = rule[key].as_array().into_iter().flatten();
+            listed.filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let mut granted = BTreeSet::new();
+        for rule in rules {
+            let [group] = &texts(rule, "apiGroups")[..] else { panic!("{rule}") };
+            let [resource] = &texts(rule, "resources")[..] else { panic!("{rule}") };
+            let name = texts(rule, "resourceNames").pop();
+            let verbs = texts(rule, "verbs").into_iter();
+            granted.extend(verbs.map(|verb| (group.clone(), resource.clone(), verb, name.clone())));
+        }
+        let asked = own().into_iter().map(|right| {
+            let [group, resource, verb] = [right.group, right.resource, right.verb].map(str::to_owned);
+            (group, resource, verb, right.name)
+        });
+        assert_eq!(asked.collect::<BTreeSet<_>>(), granted);
     }
 
     #[test]
