@@ -17,7 +17,7 @@ mod testrun;
 
 use serde::Serialize;
 
-pub use file::{Template, templates};
+pub use file::{Subject, Template, subjects};
 pub use gather::Cluster;
 pub use report::{as_json, text};
 pub use surroundings::Surroundings;

@@ -10,7 +10,7 @@ use super::{
     given::{self, BehaviourArgs, ClusterArgs},
     print, report,
 };
-use crate::explain::{self, Cluster, Explanation, Surroundings, Target};
+use crate::explain::{self, Cluster, Explanation, Subject, Surroundings, Target};
 
 /// There is no such object, no cluster, or a right is missing.
 const CANNOT: u8 = 2;
@@ -21,7 +21,7 @@ pub(super) struct ExplainArgs {
     /// What to explain: pod/NAME, job/NAME or testrun/NAME
     #[arg(value_name = "KIND/NAME", required_unless_present = "file")]
     targets: Vec<Target>,
-    /// File of YAML documents with pods or pod templates, not applied yet; `-` for standard input
+    /// File of YAML documents with pods, pod templates or TestRuns, not applied yet; `-` for standard input
     #[arg(short = 'f', long = "filename", value_name = "FILE|-", conflicts_with = "targets")]
     file: Option<PathBuf>,
     /// Its namespace; the context's if not given
@@ -68,37 +68,32 @@ async fn explained(args: &ExplainArgs) -> anyhow::Result<Vec<Explanation>> {
         }
         return Ok(told);
     };
-    let (templates, mut told) = read(file)?;
+    let subjects = read(file)?;
+    let named = |subject: &Subject| args.namespace.clone().or_else(|| subject.namespace.clone());
+    let mut told = Vec::new();
     match connected {
         Ok((cluster, own)) => {
             let client = cluster.client();
             let config = args.behaviour.config(Some(&client)).await?;
             let cluster = Cluster::new(client);
-            for template in templates {
-                let namespace = args.namespace.as_ref().or(template.namespace.as_ref()).unwrap_or(&own);
-                let around = cluster.surroundings(namespace, config.clone()).await;
-                let probe = cluster.try_out(&template.pod, namespace, &around).await;
-                told.push(around.expect(&template, namespace, Some(&probe)));
+            for subject in subjects {
+                let namespace = named(&subject).unwrap_or_else(|| own.clone());
+                let around = cluster.surroundings(&namespace, config.clone()).await;
+                told.push(cluster.expect(&subject, &namespace, &around).await);
             }
         }
         Err(error) if args.cluster.is_named() => return Err(error),
         Err(_) => {
             let around = Surroundings::offline(args.behaviour.config(None).await?);
-            for template in templates {
-                let namespace = args.namespace.as_ref().or(template.namespace.as_ref());
-                told.push(around.expect(&template, namespace.map_or("", String::as_str), None));
-            }
+            told.extend(subjects.iter().map(|one| around.expect(one, &named(one).unwrap_or_default(), &[])));
         }
     }
     Ok(told)
 }
 
-fn read(file: &Path) -> anyhow::Result<(Vec<explain::Template>, Vec<Explanation>)> {
+fn read(file: &Path) -> anyhow::Result<Vec<Subject>> {
     let (name, text) = given::text(file)?;
-    let (templates, others) = explain::templates(&name, &text)?;
-    anyhow::ensure!(
-        !templates.is_empty() || !others.is_empty(),
-        "{name}: no pod and no pod template is in it"
-    );
-    Ok((templates, others))
+    let subjects = explain::subjects(&name, &text)?;
+    anyhow::ensure!(!subjects.is_empty(), "{name}: no pod, no pod template and no TestRun is in it");
+    Ok(subjects)
 }

@@ -6,11 +6,10 @@ use kube::Client;
 use serde_json::Value;
 
 use super::{
-    About, Explanation, Kind, Surroundings, Target,
+    About, Explanation, Kind, Subject, Surroundings, Target,
     containers::{name, text},
     file::Template,
     job, pod,
-    template::as_made,
     testrun::{self, Answer, TestRun},
 };
 use crate::{
@@ -67,9 +66,18 @@ impl Cluster {
         Ok(told)
     }
 
+    /// What would be done to what is in a file.
+    pub async fn expect(&self, subject: &Subject, namespace: &str, around: &Surroundings) -> Explanation {
+        let mut probes = Vec::new();
+        for template in &subject.templates {
+            probes.push(self.try_out(&template.pod, namespace, around).await);
+        }
+        around.expect(subject, namespace, &probes)
+    }
+
     /// What the API server would make of a pod, which is not made. A pod of a namespace that did not opt in is labelled
     /// itself, so that what would be is seen.
-    pub async fn try_out(&self, pod: &Value, namespace: &str, around: &Surroundings) -> Probe {
+    async fn try_out(&self, pod: &Value, namespace: &str, around: &Surroundings) -> Probe {
         let mut pod = pod.clone();
         if around.asked(&pod, namespace).is_err() && pod["metadata"]["labels"][INJECT_LABEL].is_null() {
             pod["metadata"]["labels"][INJECT_LABEL] = Value::from("enabled");
@@ -85,15 +93,9 @@ impl Cluster {
         let mut told = job::explain(&job, &pods, &events, around);
         if pods.is_empty() && job::finished(&job).is_none() {
             // There is nothing yet to see what was done: what would be.
-            for found in find(&job) {
-                let (Some(template), Some(pod)) = (job.pointer(&found.pointer), &found.as_pod) else {
-                    continue;
-                };
-                let pod = as_made(pod, name);
-                let probe = self.try_out(&pod, namespace, around).await;
-                let template =
-                    Template { object: found.object, namespace: None, template: template.clone(), pod };
-                told.lines.extend(around.expect(&template, namespace, Some(&probe)).lines);
+            for template in find(&job).into_iter().filter_map(|found| Template::of(&job, found, None)) {
+                let probe = self.try_out(&template.pod, namespace, around).await;
+                told.lines.extend(around.expect_one(&template, namespace, Some(&probe)).lines);
             }
         }
         Ok(told)

@@ -13,11 +13,12 @@ use kube::{Api, Client, api::ListParams};
 use serde_json::Value;
 
 use super::{
-    About, Explanation, Template, selection,
+    About, Explanation, Subject, Template, selection,
     template::{self, Expected},
+    testrun::Role,
 };
 use crate::{
-    admission::{self, Engine},
+    admission::{self, Engine, Outcome},
     check::{self, Probe, Unseen},
     config::Config,
     plan::{INJECT_LABEL, Kubelets, Namespace},
@@ -97,13 +98,38 @@ impl Surroundings {
         }
     }
 
-    /// What would be done to a template, as far as that can be said.
-    pub fn expect(&self, template: &Template, namespace: &str, probe: Option<&Probe>) -> Explanation {
-        let (kind, name) = template.object.split_once('/').unwrap_or(("pod", &template.object));
-        let mut told = Explanation::of(&kind.to_lowercase(), name, namespace);
+    /// What would be done to what is in a file, as far as that can be said. `probes` are of its templates, one for
+    /// each; without a cluster there are none.
+    pub fn expect(&self, subject: &Subject, namespace: &str, probes: &[Probe]) -> Explanation {
+        let mut told = explanation(&subject.object, namespace);
         if let Some(why) = &self.unread {
             told.say(About::Unseen, format!("labels and annotations of the namespace: {why}"));
         }
+        let parts = subject.templates.iter().enumerate();
+        let parts = parts.map(|(at, template)| self.expect_one(template, namespace, probes.get(at)));
+        let roles: Vec<_> = subject.templates.iter().filter_map(|template| template.role).collect();
+        if roles.is_empty() {
+            for part in parts {
+                told.hangs |= part.hangs;
+                told.lines.extend(part.lines);
+            }
+        } else {
+            let roles: Vec<_> = roles.into_iter().map(Role::told).collect();
+            told.say(About::State, format!("not applied yet; k6-operator makes of it {}", roles.join(", ")));
+            told.parts = parts.collect();
+            told.hangs = told.parts.iter().any(Explanation::any_hangs);
+        }
+        told
+    }
+
+    /// What would be done to a template.
+    pub(super) fn expect_one(
+        &self,
+        template: &Template,
+        namespace: &str,
+        probe: Option<&Probe>,
+    ) -> Explanation {
+        let mut told = explanation(&template.object, namespace);
         let engine = Engine::new(self.config.clone());
         let around = admission::Surroundings {
             namespace: &self.namespace,
@@ -112,9 +138,20 @@ impl Surroundings {
         };
         let planned = engine.decide(template.template.clone(), Some(&template.pod), around, None);
         let asked = self.asked(&template.pod, namespace);
+        // A label that is missing has a mend of its own.
+        let opted_out = matches!(asked, Err((_, None))) || !matches!(planned, Outcome::Planned { .. });
         template::expect(&Expected { asked, probe, planned: &planned }, &mut told);
+        if let Some(role) = template.role {
+            role.follows(told.hangs || opted_out, &mut told);
+        }
         told
     }
+}
+
+/// Nothing said yet, of an object by its kind and name.
+fn explanation(object: &str, namespace: &str) -> Explanation {
+    let (kind, name) = object.split_once('/').unwrap_or(("pod", object));
+    Explanation::of(&kind.to_lowercase(), name, namespace)
 }
 
 /// Curfew's webhook configuration, where that leaves a namespace out; none where it does not, or may not be read.
@@ -123,4 +160,123 @@ async fn left_out_by(client: &Client, namespace: &str, labels: &BTreeMap<String,
     let all = api.list(&ListParams::default()).await.ok()?.items;
     let curfews = all.iter().filter(|one| check::is_curfew(one));
     check::left_out_by(curfews, namespace, Some(labels)).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::explain::{gather::tests::around, subjects};
+
+    /// A TestRun of four runners, with these settings of its pods.
+    fn run(settings: Value) -> Subject {
+        let mut run = json!({"kind": "TestRun", "metadata": {"name": "run"}, "spec": settings});
+        run["spec"]["parallelism"] = json!(4);
+        run["spec"]["script"] = json!({"configMap": {"name": "m"}});
+        subjects("f", &run.to_string()).expect("YAML").remove(0)
+    }
+
+    fn labelled(value: &str) -> Value {
+        json!({"metadata": {"labels": {(INJECT_LABEL): value}}})
+    }
+
+    fn said(told: &Explanation, about: About) -> String {
+        let lines = told.lines.iter().filter(|line| line.about == about).map(|line| line.text.as_str());
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// What is warned of, by role.
+    fn warned(told: &Explanation) -> [String; 3] {
+        let [initializer, runner, starter] = &told.parts[..] else { panic!("{told:?}") };
+        [initializer, runner, starter].map(|part| said(part, About::Warning))
+    }
+
+    fn made(strategy: &str) -> Probe {
+        let status = json!({"strategy": strategy, "reason": "because"}).to_string();
+        Probe::Made(Box::new(json!({"metadata": {"annotations": {"curfew.dev/status": status}}})))
+    }
+
+    #[test]
+    fn a_testrun_is_told_by_what_would_be_done_to_the_pods_of_its_roles() {
+        let told =
+            around(Some("enabled")).expect(&run(json!({})), "load", &["native", "await", "switch"].map(made));
+        assert!(!told.hangs && told.object == "testrun/run", "{told:?}");
+        let state = "not applied yet; k6-operator makes of it an initializer, 4 runners, a starter";
+        assert_eq!(said(&told, About::State), state);
+        let parts = told.parts.iter().map(|part| (part.object.as_str(), said(part, About::Would)));
+        let expected = [
+            ("job/run-initializer", "native: because".to_owned()),
+            ("job/run-1", "await: because".to_owned()),
+            ("job/run-starter", "switch: because".to_owned()),
+        ];
+        assert_eq!(parts.collect::<Vec<_>>(), expected);
+        assert_eq!(said(&told.parts[1], About::Note), "the same goes for each of the 4 runners");
+        assert_eq!(warned(&told), ["", "", ""]);
+    }
+
+    #[test]
+    fn the_planner_takes_its_pods_for_what_they_are_where_nothing_can_be_tried() {
+        let told = Surroundings { unread: Some(Unseen("there is no cluster".to_owned())), ..around(None) }
+            .expect(&run(json!({})), "", &[]);
+        // Once, not for each role.
+        assert_eq!(
+            said(&told, About::Unseen),
+            "labels and annotations of the namespace: there is no cluster"
+        );
+        assert!(told.parts.iter().all(|part| said(part, About::Unseen).is_empty()), "{told:?}");
+        assert!(told.parts.iter().all(|part| said(part, About::Note).contains("not in it yet")), "{told:?}");
+        assert!(said(&told.parts[1], About::Note).contains("port 6565 is kept out of the mesh"), "{told:?}");
+        assert!(
+            said(&told.parts[2], About::Note).contains("requests to port 6565 go past the mesh"),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn runners_that_opt_out_take_their_initializer_along_and_both_are_warned_of() {
+        let told = around(Some("enabled")).expect(&run(json!({"runner": labelled("disabled")})), "load", &[]);
+        for part in &told.parts[..2] {
+            assert!(
+                said(part, About::State).contains("not asked: its label curfew.dev/inject is `disabled`"),
+                "{part:?}"
+            );
+        }
+        let [initializer, runner, starter] = warned(&told);
+        assert!(
+            initializer.contains("stays at `initialization`") && runner.contains("stays at `started`"),
+            "{told:?}"
+        );
+        assert_eq!(starter, "");
+        let told = around(Some("enabled")).expect(
+            &run(json!({"runner": labelled("disabled"), "initializer": {}})),
+            "load",
+            &[],
+        );
+        assert!(warned(&told)[0].is_empty(), "{told:?}");
+    }
+
+    #[test]
+    fn a_starter_that_is_left_alone_is_a_test_that_silently_never_starts() {
+        let off = json!({"metadata": {"annotations": {"curfew.dev/strategy": "off"}}});
+        for starter in [labelled("disabled"), off] {
+            let told = around(Some("enabled")).expect(&run(json!({"starter": starter})), "load", &[]);
+            let [initializer, runner, starter] = warned(&told);
+            assert!(starter.contains("the operator never looks"), "{told:?}");
+            assert_eq!((initializer.as_str(), runner.as_str()), ("", ""));
+        }
+        // What nothing can be done about is a hang, too.
+        let told =
+            around(Some("enabled")).expect(&run(json!({})), "load", &["await", "await", "leave"].map(made));
+        assert!(told.hangs && warned(&told)[2].contains("at `started`, for ever"), "{told:?}");
+    }
+
+    #[test]
+    fn a_namespace_without_the_label_is_mended_by_the_label() {
+        let told = around(None).expect(&run(json!({})), "load", &[]);
+        for part in &told.parts {
+            assert_eq!(said(part, About::Mend), "kubectl label namespace load curfew.dev/inject=enabled");
+        }
+        assert_eq!(warned(&told), ["", "", ""]);
+    }
 }

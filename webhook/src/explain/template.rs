@@ -6,6 +6,7 @@ use super::{About, Explanation};
 use crate::{
     admission::Outcome,
     check::{Probe, Status},
+    plan::INJECT_LABEL,
 };
 
 /// What was found out about a pod that is yet to be made.
@@ -30,7 +31,18 @@ pub(super) fn expect(expected: &Expected<'_>, explanation: &mut Explanation) {
     }
     match expected.probe {
         Some(Probe::Made(_)) => match expected.probe.and_then(Probe::status) {
-            Some(status) => say(About::Would, &status, explanation),
+            Some(status) => {
+                say(About::Would, &status, explanation);
+                let of_a_label = |note: &String| note.contains(INJECT_LABEL);
+                if expected.asked.is_err() && status.notes.iter().any(of_a_label) {
+                    let text = "this was tried with the label on the pod alone; with it on the namespace the port is kept out of the mesh";
+                    explanation.say(About::Note, text);
+                }
+            }
+            // Curfew was asked then, and left it as it was.
+            None if matches!(expected.planned, Outcome::Untouched(_)) => {
+                planned(expected.planned, explanation);
+            }
             None => {
                 explanation.say(About::Why, "the API server asked no Curfew about it: see `curfew check`");
                 planned(expected.planned, explanation);
@@ -120,7 +132,12 @@ mod tests {
     };
 
     fn explained(label: Option<&str>, probe: Option<Probe>) -> Explanation {
-        let pod = json!({"metadata": {}, "spec": {"restartPolicy": "Never", "containers": [{"name": "main", "command": ["a"]}]}});
+        of(json!({}), label, probe)
+    }
+
+    fn of(annotations: Value, label: Option<&str>, probe: Option<Probe>) -> Explanation {
+        let pod = json!({"metadata": {"annotations": annotations},
+            "spec": {"restartPolicy": "Never", "containers": [{"name": "main", "command": ["a"]}]}});
         let engine = Engine::new(Config::builtin().expect("rows"));
         let kubelets = Kubelets::default();
         let around = Surroundings { namespace: &Namespace::default(), kubelets: &kubelets, watch: true };
@@ -162,6 +179,25 @@ mod tests {
                 && said(&told, About::Mend)[0].contains("label namespace load")
         );
         assert_eq!(said(&told, About::Would), ["native: because"]);
+    }
+
+    #[test]
+    fn what_is_so_only_because_the_pod_was_labelled_for_the_dry_run_is_told_to_be() {
+        let note = "port 6565 stays in the mesh, as the pod has the label curfew.dev/inject and its namespace has not";
+        let status = json!({"strategy": "native", "reason": "because", "notes": [note]});
+        let told = explained(None, Some(made(status.clone())));
+        assert!(said(&told, About::Note)[1].contains("with it on the namespace"), "{told:?}");
+        assert_eq!(said(&explained(Some("enabled"), Some(made(status))), About::Note), [note]);
+    }
+
+    #[test]
+    fn a_pod_that_wants_nothing_gets_nothing_and_no_search_for_the_reason() {
+        let probe = Probe::Made(Box::new(json!({"metadata": {}})));
+        let told = of(json!({"curfew.dev/strategy": "off"}), Some("enabled"), Some(probe.clone()));
+        assert_eq!(said(&told, About::Would), ["nothing: curfew.dev/strategy is off"]);
+        assert!(said(&told, About::Why).is_empty(), "{told:?}");
+        let told = explained(Some("enabled"), Some(probe));
+        assert!(said(&told, About::Why)[0].contains("asked no Curfew"), "{told:?}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A TestRun of k6-operator, by the stage it is left at.
+//! A TestRun of k6-operator, by the stage it is left at; and what its Jobs are where it is yet to be applied.
 //!
 //! What the operator waits for at each stage, and what it never looks at, is that of k6-operator 1.6: the initializer's
 //! pod Succeeded and its whole log JSON; every runner Running at once and its API answering plain HTTP; then a starter
@@ -7,10 +7,14 @@
 mod created;
 mod error;
 mod initialization;
+mod jobs;
+mod role;
+mod script;
 mod started;
 
 use serde_json::Value;
 
+pub(super) use self::{jobs::jobs, role::Role};
 use super::{
     About, Explanation, Surroundings,
     containers::{self, Container, name, text},
@@ -94,8 +98,7 @@ impl TestRun {
     }
 
     fn parallelism(&self) -> usize {
-        let number = self.object.pointer("/spec/parallelism").and_then(Value::as_u64);
-        number.and_then(|number| number.try_into().ok()).unwrap_or(1)
+        parallelism(&self.object)
     }
 
     /// Its Job of this role.
@@ -154,6 +157,12 @@ impl TestRun {
             ),
         }
     }
+}
+
+/// How many runners a TestRun has.
+fn parallelism(run: &Value) -> usize {
+    let number = run.pointer("/spec/parallelism").and_then(Value::as_u64);
+    number.and_then(|number| number.try_into().ok()).unwrap_or(1)
 }
 
 fn label<'a>(object: &'a Value, key: &str) -> &'a str {

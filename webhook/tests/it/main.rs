@@ -3,6 +3,7 @@
 mod captured;
 mod corpus;
 mod entries;
+mod explain;
 mod manifests;
 mod native;
 mod places;
