@@ -182,25 +182,31 @@ fn mend(sidecar: &Endpoint, outcome: &Outcome) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::net::SocketAddr;
+
+    use rustix::{
+        fd::OwnedFd,
+        net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with},
+    };
 
     use super::*;
 
     const BOUND: Duration = Duration::from_secs(2);
     const MINUTE: Duration = Duration::from_secs(60);
 
-    /// A sidecar where nobody listens, for as long as the listener is not made to.
-    fn absent() -> Sidecar {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .expect("a port")
-            .port();
-        Sidecar::new(format!("http://127.0.0.1:{port}/quit").parse().expect("an endpoint"))
+    /// A sidecar where nobody listens, for as long as the socket is kept, which has its port and never listens.
+    fn absent() -> (Sidecar, OwnedFd) {
+        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+            .expect("a socket");
+        bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
+        let address =
+            SocketAddr::try_from(getsockname(&socket).expect("its address")).expect("an IP address");
+        (Sidecar::new(format!("http://{address}/quit").parse().expect("an endpoint")), socket)
     }
 
     #[test]
     fn with_patience_one_that_never_came_up_is_waited_for_a_minute_not_its_waves_time() {
-        let (sidecar, now) = (absent(), Instant::now());
+        let ((sidecar, _port), now) = (absent(), Instant::now());
         let mut patient = Farewell::new(&sidecar, false, BOUND, Some(now + MINUTE), &|| false);
         let mut bounded = Farewell::new(&sidecar, false, BOUND, None, &|| false);
         patient.advance(now + BOUND * 2);
@@ -214,7 +220,7 @@ mod tests {
 
     #[test]
     fn with_patience_its_waves_time_counts_from_when_it_came_up() {
-        let (sidecar, now) = (absent(), Instant::now());
+        let ((sidecar, _port), now) = (absent(), Instant::now());
         let mut farewell = Farewell::new(&sidecar, false, BOUND, Some(now + MINUTE), &|| false);
         let up = now + MINUTE / 2;
         farewell.came_up(up);
@@ -226,7 +232,8 @@ mod tests {
     #[test]
     fn a_refusal_is_gone_if_somebody_saw_it_go_and_at_once_if_it_was_up() {
         for (seen_up, told) in [(true, false), (false, true)] {
-            let sidecar = Sidecar { seen_up, ..absent() };
+            let (absent, _port) = absent();
+            let sidecar = Sidecar { seen_up, ..absent };
             let now = Instant::now();
             let gone = || told;
             let mut farewell = Farewell::new(&sidecar, false, BOUND, Some(now + MINUTE), &gone);
