@@ -154,11 +154,14 @@ impl Shared {
 
     /// Closes every port, for good.
     pub(super) fn close(&self) {
+        // Held over both, so that who finds a port closed finds it gone as well.
+        let mut state = self.lock();
         self.ready.close();
         if let Some(port) = &self.shutdown {
             port.close();
         }
-        self.lock().gone = true;
+        state.gone = true;
+        drop(state);
         self.changed.notify_all();
     }
 
