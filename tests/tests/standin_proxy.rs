@@ -54,6 +54,20 @@ impl Proxy {
         answer
     }
 
+    fn catches(&self, signal: Signal) {
+        let until = Instant::now() + PATIENCE;
+        let status = format!("/proc/{}/status", self.child.id());
+        let caught = || {
+            let status = fs::read_to_string(&status).unwrap();
+            let set = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+            u64::from_str_radix(set.trim(), 16).unwrap() & 1 << (signal.as_raw() - 1) != 0
+        };
+        while !caught() {
+            assert!(Instant::now() < until, "it never handles {signal:?}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     fn wait(&mut self) -> ExitStatus {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -108,7 +122,7 @@ fn the_term_signal_ends_it_with_exit_0_also_before_it_is_ready() {
     unready.args(["--shape", "envoy", "--address", "127.0.0.213", "--ready-after", "1m"]);
     let mut proxy = Proxy { child: unready.spawn().unwrap(), address: ([127, 0, 0, 213], 9901).into() };
     // Its handler is there before anything else, but a process takes a moment to get that far.
-    thread::sleep(Duration::from_millis(300));
+    proxy.catches(Signal::TERM);
     kill_process(Pid::from_child(&proxy.child), Signal::TERM).unwrap();
     assert_eq!(proxy.wait().code(), Some(0));
 }

@@ -201,9 +201,9 @@ mod tests {
     #[test]
     fn the_end_of_the_command_is_seen_before_its_supervisor_ends() {
         let folder = tempfile::tempdir().unwrap();
-        let mut process = start(folder.path(), "sleep 0.1; exec sleep 0.2");
+        let mut process = start(folder.path(), "sleep 1; exec sleep 2");
         let ended = wait(&mut process);
-        assert!(ended.at - ended.command_at >= Duration::from_millis(100), "{ended:?}");
+        assert!(ended.at - ended.command_at >= Duration::from_millis(500), "{ended:?}");
     }
 
     #[test]
@@ -224,8 +224,12 @@ mod tests {
     #[test]
     fn a_process_that_ignores_the_term_signal_is_killed_with_its_group() {
         let folder = tempfile::tempdir().unwrap();
-        let mut process = start(folder.path(), "trap '' TERM; sleep 30 & while :; do sleep 0.1; done");
-        thread::sleep(Duration::from_millis(50));
+        let script = "trap '' TERM; echo up; sleep 30 & while :; do sleep 0.1; done";
+        let mut process = start(folder.path(), script);
+        // Before that it may not ignore it yet.
+        while fs::read_to_string(folder.path().join("log")).unwrap().is_empty() {
+            thread::sleep(Duration::from_millis(1));
+        }
         process.terminate();
         assert_eq!(process.poll().unwrap().map(|ended| ended.code), Some(137));
     }

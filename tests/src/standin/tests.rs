@@ -7,6 +7,10 @@ use std::{
 use super::*;
 
 const LOCAL: Ipv4Addr = Ipv4Addr::LOCALHOST;
+/// Enough for a busy machine.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Time to look at what is not ready yet.
+const LATE: Duration = Duration::from_secs(1);
 
 fn send(address: SocketAddr, method: &str, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
@@ -19,6 +23,14 @@ fn send(address: SocketAddr, method: &str, path: &str) -> std::io::Result<String
 
 fn refused(address: SocketAddr) -> bool {
     TcpStream::connect(address).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+}
+
+fn gets_ready(proxy: &StandIn, path: &str) {
+    let until = Instant::now() + PATIENCE;
+    while !send(proxy.ready_address(), "GET", path).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 ")) {
+        assert!(Instant::now() < until, "it never gets ready");
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[test]
@@ -51,24 +63,22 @@ fn the_port_is_closed_with_the_answer_every_time() {
 
 #[test]
 fn nothing_listens_before_it_is_ready() {
-    let proxy = StandIn::istio(LOCAL).any_port().ready_after(Duration::from_millis(150)).start().unwrap();
-    assert!(refused(proxy.ready_address()) && refused(proxy.shutdown_address()));
-    thread::sleep(Duration::from_millis(300));
-    assert!(send(proxy.ready_address(), "GET", "/healthz/ready").unwrap().starts_with("HTTP/1.1 200 "));
+    let since = Instant::now();
+    let proxy = StandIn::istio(LOCAL).any_port().ready_after(LATE).start().unwrap();
+    let closed = refused(proxy.ready_address()) && refused(proxy.shutdown_address());
+    assert!(closed || since.elapsed() >= LATE);
+    gets_ready(&proxy, "/healthz/ready");
     assert!(proxy.ready_at().is_some());
 }
 
 #[test]
 fn an_unready_proxy_can_answer_503() {
-    let proxy = StandIn::linkerd(LOCAL)
-        .any_port()
-        .unready(Unready::Answers(503))
-        .ready_after(Duration::from_millis(150))
-        .start()
-        .unwrap();
-    assert!(send(proxy.ready_address(), "GET", "/ready").unwrap().starts_with("HTTP/1.1 503 "));
-    thread::sleep(Duration::from_millis(200));
-    assert!(send(proxy.ready_address(), "GET", "/ready").unwrap().starts_with("HTTP/1.1 200 "));
+    let since = Instant::now();
+    let builder = StandIn::linkerd(LOCAL).any_port().unready(Unready::Answers(503));
+    let proxy = builder.ready_after(LATE).start().unwrap();
+    let answer = send(proxy.ready_address(), "GET", "/ready").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 ") || since.elapsed() >= LATE, "{answer}");
+    gets_ready(&proxy, "/ready");
 }
 
 #[test]
@@ -108,14 +118,14 @@ fn it_can_refuse_once_and_then_give_in() {
 
 #[test]
 fn a_lingering_proxy_says_yes_and_stays_for_a_while() {
-    let linger = OnShutdown::OkThenLinger(Duration::from_millis(200));
+    let linger = OnShutdown::OkThenLinger(Duration::from_secs(2));
     let proxy = StandIn::linkerd(LOCAL).any_port().on_shutdown(linger).start().unwrap();
     let address = proxy.shutdown_address();
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(b"POST /shutdown HTTP/1.1\r\n\r\n").unwrap();
-    assert!(proxy.wait_until_quit(Duration::from_secs(1)));
+    assert!(proxy.wait_until_quit(PATIENCE));
     assert!(!refused(address));
-    assert!(proxy.wait_until_gone(Duration::from_secs(1)) && refused(address));
+    assert!(proxy.wait_until_gone(PATIENCE) && refused(address));
 }
 
 #[test]

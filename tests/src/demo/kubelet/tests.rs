@@ -41,10 +41,12 @@ fn init_containers_run_in_order_and_share_volumes_with_the_others() {
 #[test]
 fn a_pod_is_over_when_all_containers_are_and_failed_when_one_did() {
     let folder = tempfile::tempdir().unwrap();
-    let containers = json!([sh("main", "exit 3"), sh("envoyish", "sleep 0.3")]);
+    let containers =
+        json!([sh("main", "exit 3"), sh("envoyish", "until [ -e /shared/go ]; do sleep 0.05; done")]);
     let pod = start(folder.path(), spec("Never", json!([]), containers));
     assert!(pod.wait(PATIENCE, |state| state.container("main").is_some_and(|main| main.ended.is_some())));
     assert_eq!(pod.state().phase, Phase::Running);
+    fs::write(pod.placed.folder.join("volumes/shared/go"), "").unwrap();
     assert!(pod.wait(PATIENCE, |state| state.phase == Phase::Failed));
     assert_eq!(pod.state().container("main").and_then(|main| main.ended).map(|ended| ended.code), Some(3));
 }
