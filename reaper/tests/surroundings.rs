@@ -113,11 +113,13 @@ plain_and_as_pid_one! {
             return; // qemu refuses to make a subreaper
         }
         let tombstones = directory();
-        let script = "for i in 1 2 3 4 5; do (sleep 1 &); done; echo up; exec sleep 60";
+        let script = "for i in 1 2 3 4 5; do (sleep 60 &); done; echo up; exec sleep 60";
         let running = Wrapper::new(place).staying(&tombstones).shell(script).start();
         running.says("up\n");
         let pid = running.pid();
-        assert_eq!(children(pid).len(), 6, "the command, and five that were orphaned to the wrapper");
+        let (command, adopted) = (running.command_pid(), children(pid));
+        assert_eq!(adopted.len(), 6, "the command, and five that were orphaned to the wrapper");
+        adopted.into_iter().filter(|child| *child != command).for_each(|orphan| support::kill(orphan, 15));
         eventually("all orphans are reaped", || (children(pid).len() == 1).then_some(()));
         running.signal(15);
         assert_eq!(running.finish().code, 143);
@@ -203,6 +205,8 @@ fn the_wrapper_is_one_thread_and_small() {
     let urls = ["--ready", &proxy.ready_url(), "--shutdown", &proxy.shutdown_url()];
     let running = Wrapper::new(Place::Plain).args(urls).shell("echo up; exec sleep 60").start();
     running.says("up\n");
+    // Only then has it let go of its code.
+    support::sleeps_for_good(&running);
     is_one_thread_and_small(running.pid());
     running.signal(15);
     assert_eq!(running.finish().code, 143);
