@@ -172,11 +172,12 @@ plain_and_as_pid_one! {
             .shell("exit 3")
             .run();
         assert_eq!(ended.code, 3);
-        assert!(ended.took < Duration::from_secs(6), "{ended:?}");
+        assert!((Duration::from_secs(2)..Duration::from_secs(6)).contains(&ended.took), "{ended:?}");
         let asked = stubborn.shutdown_requests()[0].at;
         let between = |other: &StandIn| other.shutdown_requests()[0].at.saturating_duration_since(asked);
         assert!(between(&willing) < Duration::from_secs(1), "side by side");
-        assert!((Duration::from_millis(1800)..Duration::from_secs(4)).contains(&between(&mesh)), "{:?}", between(&mesh));
+        // The stand-in may have read late that it was asked; by the wrapper's clock it is two seconds.
+        assert!((Duration::from_secs(1)..Duration::from_secs(4)).contains(&between(&mesh)), "{:?}", between(&mesh));
         assert!(message.line().contains(&stubborn.shutdown_url()), "{}", message.line());
         assert!(!message.line().contains(&mesh.shutdown_url()), "{}", message.line());
     }
@@ -192,46 +193,53 @@ plain_and_as_pid_one! {
     }
 
     fn a_second_sigterm_ends_the_shutdown_phase_at_once(place: Place) {
-        let proxy = proxy(OnShutdown::Stall);
-        let message = MessageFile::empty();
-        let urls = ["--ready", &proxy.ready_url(), "--shutdown", &proxy.shutdown_url()];
-        let script = "trap 'exit 7' TERM; echo up; while :; do sleep 0.01; done";
-        let running = Wrapper::new(place).args(urls).args(message.args()).shell(script).start();
-        running.says("up\n");
-        running.signal(15);
-        eventually("the proxy is asked", || (!proxy.shutdown_requests().is_empty()).then_some(()));
-        let since = Instant::now();
-        running.signal(15);
-        assert_eq!(running.finish().code, 7);
-        assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
-        assert!(message.line().contains("signal 15"), "{}", message.line());
+        support::at_once(|| {
+            let proxy = proxy(OnShutdown::Stall);
+            let message = MessageFile::empty();
+            let urls = ["--ready", &proxy.ready_url(), "--shutdown", &proxy.shutdown_url()];
+            let script = "trap 'exit 7' TERM; echo up; while :; do sleep 0.01; done";
+            let running = Wrapper::new(place).args(urls).args(message.args()).shell(script).start();
+            running.says("up\n");
+            running.signal(15);
+            eventually("the proxy is asked", || (!proxy.shutdown_requests().is_empty()).then_some(()));
+            let since = Instant::now();
+            running.signal(15);
+            assert_eq!(running.finish().code, 7);
+            let took = since.elapsed();
+            assert!(message.line().contains("signal 15"), "{}", message.line());
+            took
+        });
     }
 
     fn harmless_signals_do_not_end_the_shutdown_phase(place: Place) {
-        let proxy = proxy(OnShutdown::OkThenLinger(Duration::from_secs(1)));
+        let proxy = proxy(OnShutdown::OkThenLinger(Duration::from_secs(3)));
         let urls = ["--ready", &proxy.ready_url(), "--shutdown", &proxy.shutdown_url()];
         let running = Wrapper::new(place).args(urls).shell("exit 7").start();
         eventually("the proxy is asked", || (!proxy.shutdown_requests().is_empty()).then_some(()));
-        [1, 10, 18, 23, 28].into_iter().for_each(|signal| running.signal(signal));
+        let pid = running.pid();
+        [1, 10, 18, 23, 28].into_iter().for_each(|signal| support::kill(pid, signal));
         assert_eq!(running.finish().code, 7);
         assert!(proxy.wait_until_gone(Duration::ZERO));
     }
 
     fn in_the_wait_a_stubborn_proxy_gets_one_short_try(place: Place) {
-        let absent = StandIn::linkerd(LOOPBACK).any_port().never_ready().start().expect("a stand-in");
-        let stubborn = [OnShutdown::Stall, OnShutdown::ServerError].map(proxy);
-        let urls = stubborn.each_ref().map(StandIn::shutdown_url);
-        let running = Wrapper::new(place)
-            .args(["--ready", &absent.ready_url(), "--shutdown", &urls[0], "--shutdown-first", &urls[1]])
-            .shell("echo started")
-            .start();
-        let pid = running.pid();
-        let since = Instant::now();
-        support::kill(pid, 15);
-        let ended = running.finish();
-        assert_eq!((ended.code, ended.stdout.as_str()), (143, ""));
-        assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
-        assert!(stubborn.iter().all(|proxy| proxy.shutdown_requests().len() == 1));
+        support::at_once(|| {
+            let absent = StandIn::linkerd(LOOPBACK).any_port().never_ready().start().expect("a stand-in");
+            let stubborn = [OnShutdown::Stall, OnShutdown::ServerError].map(proxy);
+            let urls = stubborn.each_ref().map(StandIn::shutdown_url);
+            let running = Wrapper::new(place)
+                .args(["--ready", &absent.ready_url(), "--shutdown", &urls[0], "--shutdown-first", &urls[1]])
+                .shell("echo started")
+                .start();
+            let pid = running.pid();
+            let since = Instant::now();
+            support::kill(pid, 15);
+            let ended = running.finish();
+            let took = since.elapsed();
+            assert_eq!((ended.code, ended.stdout.as_str()), (143, ""));
+            stubborn.iter().for_each(support::asked_once);
+            took
+        });
     }
 
     fn a_proxy_that_never_got_ready_is_quit_by_the_kill_rule_for_69(place: Place) {

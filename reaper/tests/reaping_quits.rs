@@ -37,9 +37,12 @@ plain_and_as_pid_one! {
         let [stubborn, mesh] = [OnShutdown::Stall, OnShutdown::Ok].map(proxy);
         pod.project(UID);
         let urls = ["--shutdown", &mesh.shutdown_url(), "--shutdown-first", &stubborn.shutdown_url()];
-        assert_eq!(pod.reaper(place).args(urls).args(message.args()).run().code, 0);
+        let ended = pod.reaper(place).args(urls).args(message.args()).run();
+        assert_eq!(ended.code, 0);
+        assert!(ended.took >= Duration::from_secs(2), "{ended:?}");
         let waited = mesh.shutdown_requests()[0].at.saturating_duration_since(stubborn.shutdown_requests()[0].at);
-        assert!((Duration::from_millis(1800)..Duration::from_secs(4)).contains(&waited), "{waited:?}");
+        // The stand-in may have read late that it was asked.
+        assert!((Duration::from_secs(1)..Duration::from_secs(4)).contains(&waited), "{waited:?}");
         assert!(message.line().contains(&stubborn.shutdown_url()), "{}", message.line());
     }
 
@@ -55,32 +58,39 @@ plain_and_as_pid_one! {
     }
 
     fn told_to_leave_while_it_quits_it_leaves_at_once(place: Place) {
-        let (pod, message) = (Pod::new(), MessageFile::empty());
-        let proxy = proxy(OnShutdown::Stall);
-        let running = pod.reaper(place).args(["--shutdown", &proxy.shutdown_url()]).args(message.args()).start();
-        running.pid();
-        pod.project(UID);
-        eventually("the proxy is asked", || (!proxy.shutdown_requests().is_empty()).then_some(()));
-        let since = Instant::now();
-        running.signal(15);
-        assert_eq!(running.finish().code, 0);
-        assert!(since.elapsed() < support::at_once(), "{:?}", since.elapsed());
-        assert!(message.line().contains("signal 15"), "{}", message.line());
+        support::at_once(|| {
+            let (pod, message) = (Pod::new(), MessageFile::empty());
+            let proxy = proxy(OnShutdown::Stall);
+            let reaper = pod.reaper(place).args(["--shutdown", &proxy.shutdown_url()]).args(message.args());
+            let running = reaper.start();
+            running.pid();
+            pod.project(UID);
+            eventually("the proxy is asked", || (!proxy.shutdown_requests().is_empty()).then_some(()));
+            let since = Instant::now();
+            running.signal(15);
+            assert_eq!(running.finish().code, 0);
+            let took = since.elapsed();
+            assert!(message.line().contains("signal 15"), "{}", message.line());
+            took
+        });
     }
 
     fn told_to_leave_when_the_mains_are_done_it_tries_once(place: Place) {
-        let pod = Pod::new();
-        let [first, second] = [OnShutdown::Stall, OnShutdown::Stall].map(proxy);
-        let urls = ["--shutdown", &second.shutdown_url(), "--shutdown-first", &first.shutdown_url()];
-        let running = pod.reaper_beside(place, 1).args(urls).start();
-        let pid = running.pid();
-        // It would give the last wrapper a second to quit them itself.
-        let since = Instant::now();
-        pod.leave_tombstone("main");
-        support::kill(pid, 15);
-        assert_eq!(running.finish().code, 0);
-        assert!(since.elapsed() < support::at_once(), "{:?}", since.elapsed());
-        assert_eq!([first, second].map(|proxy| proxy.shutdown_requests().len()), [1, 1]);
+        support::at_once(|| {
+            let pod = Pod::new();
+            let [first, second] = [OnShutdown::Stall, OnShutdown::Stall].map(proxy);
+            let urls = ["--shutdown", &second.shutdown_url(), "--shutdown-first", &first.shutdown_url()];
+            let running = pod.reaper_beside(place, 1).args(urls).start();
+            let pid = running.pid();
+            // It would give the last wrapper a second to quit them itself.
+            let since = Instant::now();
+            pod.leave_tombstone("main");
+            support::kill(pid, 15);
+            assert_eq!(running.finish().code, 0);
+            let took = since.elapsed();
+            [first, second].iter().for_each(support::asked_once);
+            took
+        });
     }
 
     fn a_message_that_cannot_be_written_changes_nothing(place: Place) {

@@ -8,6 +8,7 @@
 mod message_file;
 pub mod pod;
 mod process;
+mod waiting;
 
 use std::{
     env,
@@ -23,14 +24,7 @@ use std::{
 pub use message_file::MessageFile;
 pub use process::{bits, children, kill, sleeps_for_good, status_bits};
 use tempfile::{NamedTempFile, TempDir};
-
-/// More than anything here takes on a machine that is busy with something else.
-pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How long it may take to leave when it is told to, which is a second; an emulated one is slower.
-pub fn at_once() -> Duration {
-    Duration::from_secs(if runner().is_some() { 4 } else { 1 })
-}
+pub use waiting::{PATIENCE, asked_once, at_once, eventually};
 
 /// Makes two tests of one: the wrapper as any process, and as PID 1.
 #[macro_export]
@@ -281,18 +275,6 @@ impl Drop for Running {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// Waits for a condition.
-pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(value) = condition() {
-            return value;
-        }
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
-        thread::sleep(Duration::from_millis(2));
     }
 }
 

@@ -36,7 +36,8 @@ pub fn bits(status: &str, field: &str) -> Option<u64> {
     u64::from_str_radix(value.trim(), 16).ok()
 }
 
-/// Waits until the reaper sleeps with nothing due, so all it is told to watch is watched and every sidecar was seen up.
+/// Waits until it sleeps with nothing due: a wrapper while its command runs, a reaper once all it is told to watch is
+/// watched and every sidecar was seen up.
 pub fn sleeps_for_good(running: &Running) {
     let pid = running.pid();
     eventually("it sleeps without a timeout", || {
