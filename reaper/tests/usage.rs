@@ -149,12 +149,6 @@ fn install_says_what_went_wrong() {
 }
 
 #[test]
-fn what_is_shipped_is_no_burden_to_a_pod() {
-    let size = fs::metadata(binary()).expect("the binary").len();
-    assert!(!support::is_static() || size <= 480 << 10, "{size} bytes");
-}
-
-#[test]
 fn the_no_op_succeeds_silently_whatever_it_is_called_and_told() {
     let here = directory();
     let no_op = fs::canonicalize(support::no_op()).expect("the no-op");
