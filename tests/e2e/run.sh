@@ -32,6 +32,8 @@ export IMAGES=$TARGET/e2e-images
 export CURFEW_ARTEFACTS=${CURFEW_ARTEFACTS:-$TARGET/e2e}
 # Where nothing is measured: what a linker makes of the code takes minutes longer.
 [ -n "${E2E_BENCH:-}" ] || export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+# Tests that start replicas anew wait until those of before have drained, and on one node endpoints change at once.
+[ -n "${E2E_BENCH:-}" ] || export DRAIN=4s
 # Cargo inherits it from some shells, and the traces drown what a test says.
 export RUST_BACKTRACE=0
 

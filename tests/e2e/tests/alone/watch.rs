@@ -22,24 +22,26 @@ use serde_json::json;
 use crate::metrics::counted;
 
 /// As many Jobs as a node takes beside everything else that runs on it.
-const JOBS: usize = 50;
+const MANY: usize = 50;
+/// Enough where their number is not the point.
+const SOME: usize = 16;
 /// How long a busy machine may take to start their 200 containers, or to end them.
 const ALL_OF_THEM: Duration = Duration::from_secs(600);
 
 /// Jobs whose mains all end when the gate opens, the last one `spread` seconds after the first.
-async fn fifty_at_work(space: &Space, spread: usize) -> Result<()> {
+async fn at_work(space: &Space, jobs: usize, spread: usize) -> Result<()> {
     space
         .apply(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "gate"},
             "spec": {"selector": {"gate": "open"}, "ports": [{"port": 80, "targetPort": 9901}]}}))
         .await?;
     let service = space.api::<Service>().get("gate").await?.spec.and_then(|spec| spec.cluster_ip);
     let gate = service.context("the gate has no address")?;
-    for number in 0..JOBS {
+    for number in 0..jobs {
         let work = vendor_job(
             &format!("work-{number}"),
             &format!(
                 "until nc -w 5 {gate} 80 </dev/null; do sleep 1; done; sleep {}",
-                number * spread / JOBS
+                number * spread / jobs
             ),
         );
         space.apply(beside_helper(work)).await?;
@@ -47,8 +49,8 @@ async fn fifty_at_work(space: &Space, spread: usize) -> Result<()> {
     space
         .until("all of them are at work", ALL_OF_THEM, async || {
             let pods = space.pods("job-name").await?;
-            let at_work = pods.iter().filter(|pod| whole(pod)).count();
-            Ok(if at_work == JOBS { Ok(()) } else { Err(at_work) })
+            let whole = pods.iter().filter(|pod| whole(pod)).count();
+            Ok(if whole == jobs { Ok(()) } else { Err(whole) })
         })
         .await
 }
@@ -70,12 +72,12 @@ async fn open_the_gate(space: &Space) -> Result<()> {
         .await
 }
 
-async fn all_mains_ended(space: &Space) -> Result<()> {
+async fn all_mains_ended(space: &Space, jobs: usize) -> Result<()> {
     space
         .until("every main is done", ALL_OF_THEM, async || {
             let done =
                 space.pods("job-name").await?.iter().filter(|pod| ended(pod, "main").is_some()).count();
-            Ok(if done == JOBS { Ok(()) } else { Err(done) })
+            Ok(if done == jobs { Ok(()) } else { Err(done) })
         })
         .await
 }
@@ -90,10 +92,10 @@ async fn complete(space: &Space) -> Result<usize> {
 }
 
 /// Sees that all are Complete in the end, each with the one pod it had.
-async fn all_end(space: &Space) -> Result<()> {
-    space.all_complete(JOBS).await?;
+async fn all_end(space: &Space, jobs: usize) -> Result<()> {
+    space.all_complete(jobs).await?;
     let pods = space.pods("job-name").await?;
-    ensure!(pods.len() == JOBS, "{} pods for {JOBS} Jobs", pods.len());
+    ensure!(pods.len() == jobs, "{} pods for {jobs} Jobs", pods.len());
     for pod in pods {
         let reaper = ended(&pod, "curfew-reaper").context("a pod without the reaper's end")?;
         ensure!(reaper.exit == Some(0) && reaper.restarts == 0, "{reaper:?}");
@@ -112,14 +114,14 @@ const AWAY: Duration = Duration::from_secs(60);
 async fn fifty_jobs_that_end_while_nobody_watches_end_when_somebody_does_again() -> Result<()> {
     setup("watch down")
         .run(async |space| {
-            fifty_at_work(space, 0).await?;
+            at_work(space, MANY, 0).await?;
             while_away(space, async {
                 open_the_gate(space).await?;
-                all_mains_ended(space).await?;
+                all_mains_ended(space, MANY).await?;
                 space.holds("no Job ends", AWAY, async || Ok(complete(space).await? == 0)).await
             })
             .await?;
-            all_end(space).await
+            all_end(space, MANY).await
         })
         .await
 }
@@ -134,7 +136,7 @@ async fn a_watch_killed_between_two_patches_loses_none() -> Result<()> {
         setup("watch killed")
             .run(async |space| {
                 settled(space, 2).await?;
-                fifty_at_work(space, 20).await?;
+                at_work(space, SOME, 20).await?;
                 open_the_gate(space).await?;
                 space
                     .until("the first pods are told", MINUTES, async || {
@@ -147,7 +149,7 @@ async fn a_watch_killed_between_two_patches_loses_none() -> Result<()> {
                 curfew
                     .delete_collection(&now, &ListParams::default().labels("app.kubernetes.io/name=curfew"))
                     .await?;
-                all_end(space).await?;
+                all_end(space, SOME).await?;
                 settled(space, 2).await?;
                 // Those that were killed told some; what is counted now is what they left to their successors.
                 let after = patches(space).await?;
@@ -177,9 +179,9 @@ async fn two_replicas_tell_every_pod_and_none_of_them_twice() -> Result<()> {
         .run(async |space| {
             settled(space, 2).await?;
             let before = patches(space).await?;
-            fifty_at_work(space, 20).await?;
+            at_work(space, SOME, 20).await?;
             open_the_gate(space).await?;
-            all_end(space).await?;
+            all_end(space, SOME).await?;
             let after = patches(space).await?;
             let of = |outcome: &str| {
                 let count = |page: &[(String, f64)]| -> f64 {
@@ -189,8 +191,8 @@ async fn two_replicas_tell_every_pod_and_none_of_them_twice() -> Result<()> {
             };
             // One that waits its turn acts after 2 s, whether the other was slow or gone; that may happen, and is harmless.
             let (patched, wrong) = (of("patched"), of("conflict") + of("refused") + of("failed"));
-            let jobs = f64::from(u32::try_from(JOBS)?);
-            ensure!(patched >= jobs && patched <= 1.2 * jobs, "{patched} patches for {JOBS} pods");
+            let jobs = f64::from(u32::try_from(SOME)?);
+            ensure!(patched >= jobs && patched <= 1.2 * jobs, "{patched} patches for {SOME} pods");
             ensure!(wrong == 0.0, "{wrong} patches went wrong: {after:?}");
             // Both had their share.
             ensure!(after.iter().filter(|(name, _)| name.contains("patched")).count() == 2, "{after:?}");
@@ -209,10 +211,10 @@ async fn an_api_server_that_comes_back_is_watched_again() -> Result<()> {
     // Only the cluster that is this machine's own: run.sh leaves it out on another.
     setup("watch api server")
         .run(async |space| {
-            fifty_at_work(space, 0).await?;
+            at_work(space, SOME, 0).await?;
             open_the_gate(space).await?;
             restart_api_server()?;
-            all_end(space).await
+            all_end(space, SOME).await
         })
         .await
 }
