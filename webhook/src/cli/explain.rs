@@ -1,6 +1,7 @@
 //! `curfew explain`.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -76,10 +77,14 @@ async fn explained(args: &ExplainArgs) -> anyhow::Result<Vec<Explanation>> {
             let client = cluster.client();
             let config = args.behaviour.config(Some(&client)).await?;
             let cluster = Cluster::new(client);
+            // Looked at once for each namespace: a file may hold a hundred Jobs.
+            let mut around = BTreeMap::new();
             for subject in subjects {
                 let namespace = named(&subject).unwrap_or_else(|| own.clone());
-                let around = cluster.surroundings(&namespace, config.clone()).await;
-                told.push(cluster.expect(&subject, &namespace, &around).await);
+                if !around.contains_key(&namespace) {
+                    around.insert(namespace.clone(), cluster.surroundings(&namespace, config.clone()).await);
+                }
+                told.push(cluster.expect(&subject, &namespace, &around[&namespace]).await);
             }
         }
         Err(error) if args.cluster.is_named() => return Err(error),
