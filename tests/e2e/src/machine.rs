@@ -9,7 +9,16 @@ use anyhow::{Context, Result, ensure};
 /// # Errors
 /// It is not there, or does not come back.
 pub fn restart_api_server() -> Result<()> {
-    run("restart-apiserver.sh")
+    run("restart-apiserver.sh", &[])
+}
+
+/// The same, while containers' processes of this name stand still: they do not find it away, but anew, and ask it for what
+/// followed on what the old one said last.
+///
+/// # Errors
+/// There is none of these, or as above.
+pub fn restart_api_server_unseen_by(program: &str) -> Result<()> {
+    run("restart-apiserver.sh", &[program])
 }
 
 /// Takes the power of its node away, and gives it back.
@@ -17,12 +26,13 @@ pub fn restart_api_server() -> Result<()> {
 /// # Errors
 /// The same.
 pub fn lose_power() -> Result<()> {
-    run("power-loss.sh")
+    run("power-loss.sh", &[])
 }
 
-fn run(script: &str) -> Result<()> {
+fn run(script: &str, arguments: &[&str]) -> Result<()> {
     let script = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../cluster")).join(script);
-    let output = Command::new(&script).output().with_context(|| script.display().to_string())?;
+    let output =
+        Command::new(&script).args(arguments).output().with_context(|| script.display().to_string())?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }

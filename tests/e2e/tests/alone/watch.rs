@@ -1,12 +1,15 @@
 //! Work that ends while nobody watches, or while the watch is killed: its pods end as soon as somebody watches again.
 
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use curfew_e2e::{
     Setup, Space, Strategy, beside_helper, ended, image,
-    installed::{MINUTES, settled, while_away},
-    machine::restart_api_server,
+    installed::{MINUTES, pods, replicas, settled, while_away},
+    machine::{restart_api_server, restart_api_server_unseen_by},
     vendor_job,
 };
 use k8s_openapi::api::{
@@ -15,7 +18,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, ListParams},
+    api::{DeleteParams, ListParams, LogParams},
 };
 use serde_json::json;
 
@@ -145,8 +148,7 @@ async fn a_watch_killed_between_two_patches_loses_none() -> Result<()> {
                     })
                     .await?;
                 let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
-                let curfew = Api::<Pod>::namespaced(space.client(), "curfew");
-                curfew
+                pods(space)
                     .delete_collection(&now, &ListParams::default().labels("app.kubernetes.io/name=curfew"))
                     .await?;
                 all_end(space, SOME).await?;
@@ -215,6 +217,33 @@ async fn an_api_server_that_comes_back_is_watched_again() -> Result<()> {
             open_the_gate(space).await?;
             restart_api_server()?;
             all_end(space, SOME).await
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_watch_whose_version_the_api_server_no_longer_knows_lists_all_anew() -> Result<()> {
+    // As above.
+    setup("watch expired")
+        .run(async |space| {
+            settled(space, 2).await?;
+            at_work(space, SOME, 20).await?;
+            open_the_gate(space).await?;
+            let started = Instant::now();
+            restart_api_server_unseen_by("curfew")?;
+            all_end(space, SOME).await?;
+            // It keeps no history of what was before it.
+            let since = i64::try_from(started.elapsed().as_secs())? + 1;
+            let since = LogParams { since_seconds: Some(since), ..LogParams::default() };
+            let curfew = pods(space);
+            let mut logs = String::new();
+            for replica in replicas(space).await? {
+                logs += &curfew.logs(&replica, &since).await?;
+            }
+            let told =
+                logs.lines().any(|line| line.contains("Cannot follow pods") && line.contains("too old"));
+            ensure!(told, "no replica was told that its version is too old:\n{logs}");
+            Ok(())
         })
         .await
 }
