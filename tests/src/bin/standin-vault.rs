@@ -15,6 +15,9 @@ use signal_hook::{
     iterator::Signals,
 };
 
+/// The agent answers first, and closes its listeners in its own time.
+const LINGER: Duration = Duration::from_millis(50);
+
 /// The agent's configuration, as far as it decides.
 #[derive(Deserialize)]
 struct Config {
@@ -52,7 +55,11 @@ fn run(words: &[String]) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| file.to_owned())?;
     let config: Config = serde_json::from_str(&text).with_context(|| file.to_owned())?;
     let [listener] = config.listener.as_slice() else { bail!("{file}: one listener is all it can do") };
-    let on_shutdown = if listener.agent_api.enable_quit { OnShutdown::Ok } else { OnShutdown::NotEnabled };
+    let on_shutdown = if listener.agent_api.enable_quit {
+        OnShutdown::OkThenLinger(LINGER)
+    } else {
+        OnShutdown::NotEnabled
+    };
     let mut signals = Signals::new([SIGTERM, SIGINT]).context("signal handlers")?;
     let agent = StandIn::vault(listener.address.ip())
         .ready_port(listener.address.port())

@@ -50,7 +50,9 @@ pub(super) fn serve(shared: &Shared, mut stream: TcpStream, port: u16) -> io::Re
 fn decide(shared: &Shared, head: &Message, port: u16) -> Answer {
     let shape = shared.config.shape;
     if port == shared.shutdown_address().port() && head.path == shape.shutdown_path() {
-        return if head.method == "POST" {
+        let is_hidden =
+            shape.hides_what_is_disabled() && shared.config.on_shutdown == [OnShutdown::NotEnabled];
+        return if head.method == "POST" || is_hidden {
             on_shutdown(shared)
         } else {
             Answer::Status(405, "Method Not Allowed\n")
@@ -73,7 +75,7 @@ fn on_shutdown(shared: &Shared) -> Answer {
     match shared.next_behaviour() {
         OnShutdown::Ok => Answer::Quit(Duration::ZERO),
         OnShutdown::OkThenLinger(linger) => Answer::Quit(linger),
-        OnShutdown::NotEnabled => Answer::Status(404, "shutdown endpoint is not enabled\n"),
+        OnShutdown::NotEnabled => Answer::Status(404, shared.config.shape.disabled_body()),
         OnShutdown::Forbidden => Answer::Status(403, "Requests are only permitted from localhost."),
         OnShutdown::ServerError => Answer::Status(500, "cannot shut down\n"),
         OnShutdown::Garbage => Answer::Garbage,

@@ -20,14 +20,15 @@ pub enum Unready {
     Drop,
 }
 
-/// What happens on the right method to the shutdown path. The wrong method always gets 405.
+/// What happens on the right method to the shutdown path. The wrong method gets 405, but of a Vault's agent that cannot
+/// be told to quit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnShutdown {
     /// 200, and every port is closed before the answer leaves: a connection right after it is refused.
     Ok,
     /// 200, but the ports stay open this long: a proxy that drains.
     OkThenLinger(Duration),
-    /// 404, Linkerd's answer while its endpoint is not enabled.
+    /// 404, the answer while the endpoint is not enabled.
     NotEnabled,
     /// 403, as to a caller that is not local.
     Forbidden,

@@ -87,6 +87,19 @@ impl Shape {
         }
     }
 
+    /// What it answers with 404 where the endpoint is not enabled.
+    pub(super) fn disabled_body(self) -> &'static str {
+        match self {
+            Self::Vault => "",
+            Self::Linkerd | Self::Istio | Self::Envoy => "shutdown endpoint is not enabled\n",
+        }
+    }
+
+    /// Whether an endpoint that is not enabled is 404 whatever the method.
+    pub(super) fn hides_what_is_disabled(self) -> bool {
+        self == Self::Vault
+    }
+
     pub(super) fn shutdown_body(self) -> &'static str {
         match self {
             Self::Linkerd => "shutdown\n",
