@@ -24,7 +24,7 @@ use curfew::{
     serve::{Admit, Answer, Config, Facts, Identity, Reviews, Server, Signals},
 };
 use curfew_tests::report::{Goal, Section, Table};
-use load::{Run, middle, rss_kb, wrk};
+use load::{Run, middle, rss_mb, wrk};
 use serde::Deserialize;
 
 #[global_allocator]
@@ -240,17 +240,15 @@ fn ratio(runs: &[Run], others: &[Run]) -> f64 {
 
 /// Memory of this process (all servers; `wrk` is another) around a million reviews.
 fn weigh(section: &mut Section, review: &Path, engine: SocketAddr) -> anyhow::Result<()> {
-    let before = rss_kb(std::process::id())?;
+    let before = rss_mb(std::process::id())?;
     let mut reviews = 0;
     while reviews < MILLION {
         reviews += wrk(review, engine, 8, STRETCH)?.requests;
     }
-    let after = rss_kb(std::process::id())?;
+    let after = rss_mb(std::process::id())?;
     section.text(format!(
-        "Resident memory, all servers in one process: {:.1} MB after the rounds above, {:.1} MB after {:.2} million \
-         reviews more.",
-        before as f64 / 1000.0,
-        after as f64 / 1000.0,
+        "Resident memory, all servers in one process: {before:.1} MB after the rounds above, {after:.1} MB after {:.2} \
+         million reviews more.",
         reviews as f64 / MILLION as f64
     ));
     Ok(())

@@ -18,7 +18,7 @@ use std::{
 use anyhow::{Context, ensure};
 use clap::Parser;
 use curfew_tests::report::{Goal, Section, Table};
-use load::{Run, middle, rss_kb, wrk};
+use load::{Run, middle, rss_mb, wrk};
 use serde::Deserialize;
 
 /// Times the p50 without the watches.
@@ -61,7 +61,7 @@ struct Webhook {
     process: Child,
     address: SocketAddr,
     ready_after: Duration,
-    ready_kb: u64,
+    ready_mb: f64,
     runs: Vec<Run>,
 }
 
@@ -116,14 +116,14 @@ fn run(args: Args) -> anyhow::Result<bool> {
         Table::new(&["cluster", "ready after", "RSS then", "RSS after the load", "p50", "p99", "reviews/s"]);
     let mut after = Vec::new();
     for webhook in &webhooks {
-        let rss = rss_kb(webhook.process.id())?;
+        let rss = rss_mb(webhook.process.id())?;
         after.push(rss);
         let median = |figure: fn(&Run) -> f64| middle(webhook.runs.iter().map(figure).collect());
         table.row([
             webhook.name.clone(),
             format!("{:.2} s", webhook.ready_after.as_secs_f64()),
-            megabytes(webhook.ready_kb),
-            megabytes(rss),
+            format!("{:.1} MB", webhook.ready_mb),
+            format!("{rss:.1} MB"),
             format!("{:.0} µs", median(|run| run.p50_us)),
             format!("{:.0} µs", median(|run| run.p99_us)),
             format!("{:.0}", median(|run| run.per_second)),
@@ -140,7 +140,7 @@ fn run(args: Args) -> anyhow::Result<bool> {
     let [offline, _, watching] = &webhooks;
     let ratios = watching.runs.iter().zip(&offline.runs).map(|(run, other)| run.p50_us / other.p50_us);
     let ratio = middle(ratios.collect());
-    let most = after[2].max(watching.ready_kb) as f64 / 1000.0;
+    let most = after[2].max(watching.ready_mb);
     section.goal(Goal::new(
         "p50 with both watches, to --offline",
         &format!("≤ {MAX_RATIO} ×"),
@@ -157,10 +157,6 @@ fn run(args: Args) -> anyhow::Result<bool> {
     section.write_into(&out).with_context(|| out.display().to_string())?;
     let missed = section.missed().inspect(|goal| eprintln!("{goal}")).count();
     Ok(missed == 0 || !check)
-}
-
-fn megabytes(kb: u64) -> String {
-    format!("{:.1} MB", kb as f64 / 1000.0)
 }
 
 // === impl Webhook ===
@@ -184,7 +180,7 @@ impl Webhook {
             process,
             address: ([0; 4], 0).into(),
             ready_after: Duration::ZERO,
-            ready_kb: 0,
+            ready_mb: 0.0,
             runs: Vec::new(),
         };
         loop {
@@ -195,7 +191,7 @@ impl Webhook {
             {
                 webhook.address = address;
                 webhook.ready_after = start.elapsed();
-                webhook.ready_kb = rss_kb(webhook.process.id())?;
+                webhook.ready_mb = rss_mb(webhook.process.id())?;
                 return Ok(webhook);
             }
             ensure!(webhook.process.try_wait()?.is_none(), "curfew serve ended");

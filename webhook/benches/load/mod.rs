@@ -40,14 +40,15 @@ pub(crate) fn wrk(
     Ok(Run { p50_us: p50 as f64, p99_us: p99 as f64, requests, per_second })
 }
 
-/// Resident memory of a process.
-pub(crate) fn rss_kb(pid: u32) -> anyhow::Result<u64> {
+/// Resident memory of a process, in MB.
+pub(crate) fn rss_mb(pid: u32) -> anyhow::Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix("VmRSS:"))
         .with_context(|| format!("no VmRSS in /proc/{pid}/status"))?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
+    // What /proc calls kB has 1024 bytes.
+    Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? * 1024.0 / 1e6)
 }
 
 /// The value in the middle.

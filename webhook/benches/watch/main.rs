@@ -199,7 +199,8 @@ impl Watch {
         let megabytes = |name: &str| {
             let kilobytes =
                 status.lines().find_map(|line| line.strip_prefix(name)).context(name.to_owned())?;
-            anyhow::Ok(kilobytes.trim().trim_end_matches(" kB").parse::<f64>()? / 1000.0)
+            // What /proc calls kB has 1024 bytes.
+            anyhow::Ok(kilobytes.trim().trim_end_matches(" kB").parse::<f64>()? * 1024.0 / 1e6)
         };
         let (rss_mb, peak_mb) = (megabytes("VmRSS:")?, megabytes("VmHWM:")?);
         Ok(Figures { after, rss_mb, peak_mb, cpu: ticks / TICKS })
