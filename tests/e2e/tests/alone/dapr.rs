@@ -2,8 +2,8 @@
 //! 1, or with 0 where it was asked while it waited for the operator: the pod fails or is done, and never hangs.
 
 use anyhow::{Result, ensure};
-use curfew_e2e::{Setup, Space, Strategy, annotated, containers, installed::MINUTES, job, vendor_job, with};
-use k8s_openapi::api::apps::v1::Deployment;
+use curfew_e2e::{Setup, Space, annotated, containers, ended, installed::MINUTES, job, vendor_job, with};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{
     Api,
     api::{Patch, PatchParams},
@@ -25,54 +25,70 @@ async fn scale(space: &Space, part: &str, replicas: i32) -> Result<()> {
 }
 
 /// A Job that is tried again and again, as its pods fail while Dapr has no control plane.
-fn tried_again(work: Value) -> Value {
-    let work = annotated(annotated(work, "dapr.io/enabled", "true"), "dapr.io/app-id", "work");
+fn tried_again(work: Value, strategy: &str) -> Value {
+    let asked = [("dapr.io/enabled", "true"), ("dapr.io/app-id", "work"), ("curfew.dev/strategy", strategy)];
+    let work = asked.into_iter().fold(work, |work, (key, value)| annotated(work, key, value));
     with(work, |job| job["spec"]["backoffLimit"] = json!(6))
 }
 
-/// `ends`: the phases in which a pod may end without that part.
-async fn ends_and_then_completes(part: &str, ends: &[&str], strategy: Strategy, work: Value) -> Result<()> {
+/// How the main and `daprd` of a Job's pod came out, of the first that has ended.
+async fn first_end(space: &Space, job: &str) -> Result<[Option<i32>; 2]> {
+    space
+        .until(&format!("a first pod of {job} has ended"), MINUTES, async || {
+            let pods = space.pods_of(job).await?;
+            let has_ended = |pod: &&Pod| {
+                let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+                matches!(phase, Some("Failed" | "Succeeded"))
+            };
+            let exit = |pod: &Pod, name: &str| ended(pod, name).and_then(|end| end.exit);
+            let end = pods.iter().find(has_ended).map(|pod| [exit(pod, "main"), exit(pod, "daprd")]);
+            Ok(end.ok_or(pods.iter().map(containers).collect::<Vec<_>>()))
+        })
+        .await
+}
+
+/// `ends`: what `daprd` may end with, without that part.
+async fn ends_and_then_completes(part: &str, ends: &[i32]) -> Result<()> {
     Setup::new(part)
         .curfew()
-        .under(strategy)
         .dapr()
         .run(async |space| {
             scale(space, part, 0).await?;
             let result = async {
-                space.apply(tried_again(work)).await?;
-                space
-                    .until("a first pod has ended", MINUTES, async || {
-                        let pods = space.pods_of("work").await?;
-                        let phase =
-                            |pod: &k8s_openapi::api::core::v1::Pod| pod.status.as_ref()?.phase.clone();
-                        let end = pods.iter().filter_map(phase).find(|phase| ends.contains(&phase.as_str()));
-                        Ok(end.ok_or(pods.iter().map(containers).collect::<Vec<_>>()))
-                    })
-                    .await
+                space.apply(tried_again(job("await", "true"), "await")).await?;
+                space.apply(tried_again(vendor_job("reaper", "true"), "reaper")).await?;
+                anyhow::Ok((first_end(space, "await").await?, first_end(space, "reaper").await?))
             }
             .await;
             scale(space, part, 1).await?;
-            let end = result?;
-            space.job_completes("work").await?;
-            let tried = space.pods_of("work").await?.len();
-            ensure!((end == "Failed") == (tried >= 2), "the first of {tried} pods was {end}, without {part}");
+            let ([awaited, of_awaited], [main, daprd]) = result?;
+            for dapr in [of_awaited, daprd] {
+                ensure!(
+                    dapr.is_some_and(|code| ends.contains(&code)),
+                    "daprd ended with {dapr:?}, not {ends:?}"
+                );
+            }
+            // The one waits for a Dapr that never is; the other does not need it.
+            ensure!((awaited, main) == (Some(69), Some(0)), "the mains ended with {awaited:?} and {main:?}");
+            for job in ["await", "reaper"] {
+                space.job_completes(job).await?;
+            }
+            let tried = space.pods_of("reaper").await?.len();
+            ensure!(
+                (daprd == Some(0)) == (tried == 1),
+                "{tried} pods, the first of which ended with {daprd:?}"
+            );
             Ok(())
         })
         .await
 }
 
 #[tokio::test]
-async fn without_its_sentry_no_pod_hangs_and_the_job_completes() -> Result<()> {
-    ends_and_then_completes("dapr-sentry", &["Failed"], Strategy::Await, job("work", "true")).await
+async fn without_its_sentry_no_pod_hangs_and_the_jobs_complete() -> Result<()> {
+    ends_and_then_completes("dapr-sentry", &[1]).await
 }
 
 #[tokio::test]
-async fn without_its_operator_no_pod_hangs_and_the_job_completes() -> Result<()> {
-    ends_and_then_completes(
-        "dapr-operator",
-        &["Failed", "Succeeded"],
-        Strategy::Reaper,
-        vendor_job("work", "true"),
-    )
-    .await
+async fn without_its_operator_no_pod_hangs_and_the_jobs_complete() -> Result<()> {
+    ends_and_then_completes("dapr-operator", &[0, 1]).await
 }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     jobs::{CONNECT, all_ended},
+    real::cloud_sql::{RETRIES, failed_for_want_of_localhost},
     restarts::twice,
     sidecars::by_hand,
 };
@@ -206,11 +207,11 @@ async fn several_classic_sidecars_are_all_told_to_go() -> Result<()> {
             "args": ["--quitquitquit", "--health-check", "--enable-builtin-metrics=false", "--token=none",
                      "--lazy-refresh", "--port=5432", "made-up:region:instance"]});
         let work = with(beside(by_hand(vendor_job("work", CONNECT)), sql), |job| {
-            // Its proxy ends where the kubelet writes the pod's /etc/hosts anew while it starts: real/cloud_sql.rs.
-            job["spec"]["backoffLimit"] = json!(4);
+            job["spec"]["backoffLimit"] = json!(RETRIES);
         });
         space.apply(work).await?;
         space.job_completes("work").await?;
+        failed_for_want_of_localhost(space).await?;
         let ended = all_ended(space, "work").await?;
         for name in ["helper", "cloud-sql-proxy"] {
             ensure!(end_of(&ended, name)?.exit == Some(0), "{ended:?}");
@@ -224,7 +225,7 @@ async fn several_classic_sidecars_are_all_told_to_go() -> Result<()> {
 const AT_WORK: Duration = Duration::from_secs(16);
 
 #[tokio::test]
-async fn a_service_finds_its_pod_as_long_as_the_main_runs() -> Result<()> {
+async fn a_pod_is_ready_as_long_as_its_main_runs() -> Result<()> {
     under_each_mesh("stays ready", async |space, _| {
         space.apply(vendor_job("work", WORK)).await?;
         let pod = space.pod_until("work", "is ready", is_ready).await?.name_any();

@@ -1,7 +1,8 @@
 //! Google's Cloud SQL Auth Proxy 2.27, written into the Job as its users write it.
 
 use anyhow::{Result, ensure};
-use curfew_e2e::{Setup, Strategy, beside, job, real_image, vendor_job};
+use curfew_e2e::{Setup, Space, Strategy, beside, containers, job, real_image, vendor_job};
+use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use crate::jobs::all_ended;
@@ -34,17 +35,36 @@ async fn without_curfew_a_job_beside_the_cloud_sql_proxy_never_completes() -> Re
         .await
 }
 
+/// The kubelet writes the pod's /etc/hosts anew before it starts each container, and this proxy ends where it finds no
+/// `localhost` in it at that moment: its pod fails, with or without Curfew.
+pub(crate) const RETRIES: u32 = 4;
+
+/// Sees that no pod of the Job failed for another reason.
+pub(crate) async fn failed_for_want_of_localhost(space: &Space) -> Result<()> {
+    for pod in space.pods_of("work").await? {
+        if pod.status.as_ref().is_none_or(|status| status.phase.as_deref() != Some("Failed")) {
+            continue;
+        }
+        let log = space.log(&pod.name_any(), "cloud-sql-proxy").await?;
+        ensure!(
+            log.contains("lookup localhost"),
+            "failed, and not as expected: {:?}\n{log}",
+            containers(&pod)
+        );
+    }
+    Ok(())
+}
+
 async fn completes(strategy: Strategy, work: Value, applied: &str) -> Result<()> {
     Setup::new("cloud sql completes")
         .curfew()
         .under(strategy)
         .run(async |space| {
             let mut work = beside(work, proxy(true));
-            // The kubelet writes the pod's /etc/hosts anew before it starts each container, and this proxy ends where it
-            // finds no `localhost` in it at that moment.
-            work["spec"]["backoffLimit"] = json!(4);
+            work["spec"]["backoffLimit"] = json!(RETRIES);
             space.apply(work).await?;
             space.job_completes("work").await?;
+            failed_for_want_of_localhost(space).await?;
             let ended = all_ended(space, "work").await?;
             ensure!(ended.iter().any(|c| c.name == "main" && c.exit == Some(0)), "{ended:?}");
             // A native one is ended by SIGTERM, which it answers with 143; nobody asks.

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use curfew_e2e::{Setup, Strategy, annotated, containers, ended, job, status_of, testrun, vendor_job, with};
+use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use crate::{jobs::all_ended, restarts::twice};
@@ -169,7 +170,7 @@ async fn left(annotation: [&str; 2], why: &str) -> Result<()> {
             let pod = space.pods_of("work").await?.remove(0);
             let status = status_of(&pod).unwrap_or_default();
             ensure!(status["strategy"] == "leave" && status.to_string().contains(why), "{status}");
-            Ok(())
+            space.said_once(&pod.name_any(), "LeftAlone", why).await
         })
         .await
 }

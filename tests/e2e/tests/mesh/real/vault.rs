@@ -3,6 +3,7 @@
 
 use anyhow::{Result, ensure};
 use curfew_e2e::{Setup, Strategy, annotated, beside, job, real_image, status_of, vendor_job};
+use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use crate::jobs::all_ended;
@@ -76,7 +77,9 @@ async fn an_agent_whose_endpoint_is_closed_is_left_and_that_is_said() -> Result<
             space.hangs("work").await?;
             let pod = space.pods_of("work").await?.remove(0);
             let told = status_of(&pod).unwrap_or_default()["reason"].to_string();
-            ensure!(told.contains("vault.hashicorp.com/agent-enable-quit is not set"), "{told}");
+            let why = "vault.hashicorp.com/agent-enable-quit is not set";
+            ensure!(told.contains(why), "{told}");
+            space.said_once(&pod.name_any(), "LeftAlone", why).await?;
             space.applied("work", "leave").await
         })
         .await

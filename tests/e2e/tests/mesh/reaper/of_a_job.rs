@@ -1,12 +1,17 @@
 //! What a Job asks of its pods beside that they end: a reaper is not in its way.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, ensure};
-use curfew_e2e::{Space, WORK, is_running, vendor_job, with};
+use curfew_e2e::{Space, WORK, is_running, pod_of, vendor_job, with};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use super::under_each_mesh;
+
+/// Longer than the busiest machine takes to end a pod.
+const GRACE: Duration = Duration::from_secs(140);
 
 /// Why a Job is Failed.
 async fn failed_for(space: &Space) -> Result<String> {
@@ -21,11 +26,17 @@ async fn a_job_over_its_deadline_fails_and_its_pod_goes() -> Result<()> {
     under_each_mesh("deadline", async |space, _| {
         let endless = with(vendor_job("work", "trap 'exit 0' TERM; while :; do sleep 1; done"), |job| {
             job["spec"]["activeDeadlineSeconds"] = json!(8);
+            // Who does not heed SIGTERM would keep the pod for as long.
+            pod_of(job)["terminationGracePeriodSeconds"] = json!(GRACE.as_secs());
         });
         space.apply(endless).await?;
         let why = failed_for(space).await?;
         ensure!(why == "DeadlineExceeded", "{why}");
-        space.until_none::<Pod>("job-name=work").await
+        let started = Instant::now();
+        space.until_none::<Pod>("job-name=work").await?;
+        let took = started.elapsed();
+        ensure!(took < GRACE / 2, "the pod took {:.1} s to go", took.as_secs_f64());
+        Ok(())
     })
     .await
 }
