@@ -53,6 +53,22 @@ fn each_shape_answers_on_its_own_paths() {
 }
 
 #[test]
+fn only_vaults_agent_hides_a_disabled_endpoint_from_the_wrong_method() {
+    let cases = [
+        (StandIn::linkerd(LOCAL), "/shutdown", "405", "not enabled\n"),
+        (StandIn::vault(LOCAL), "/agent/v1/quit", "404", "\r\n\r\n"),
+    ];
+    for (builder, path, wrong, body) in cases {
+        let proxy = builder.any_port().on_shutdown(OnShutdown::NotEnabled).start().unwrap();
+        let answer = send(proxy.shutdown_address(), "GET", path).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {wrong} ")), "{answer}");
+        let answer = send(proxy.shutdown_address(), "POST", path).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 404 ") && answer.ends_with(body), "{answer}");
+        assert!(!proxy.is_quit());
+    }
+}
+
+#[test]
 fn the_port_is_closed_with_the_answer_every_time() {
     for _ in 0..50 {
         let proxy = StandIn::linkerd(LOCAL).any_port().start().unwrap();
