@@ -1,7 +1,10 @@
 //! Dapr 1.14: `[main, daprd]`, which never holds its main up, never ends by itself, and has no native form.
 
 use anyhow::{Result, ensure};
-use curfew_e2e::{Setup, Strategy, annotated, containers, ended, job, status_of, testrun, vendor_job, with};
+use curfew_e2e::{
+    Setup, Strategy, WORK, annotated, containers, ended, is_running, job, status_of, testrun, vendor_job,
+    with,
+};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
@@ -165,9 +168,11 @@ async fn left(annotation: [&str; 2], why: &str) -> Result<()> {
                 "stringData": {"token": "not told to anybody"}}))
                 .await?;
             let [key, value] = annotation;
-            space.apply(annotated(with_dapr(job("work", "true")), key, value)).await?;
+            space.apply(annotated(with_dapr(job("work", WORK)), key, value)).await?;
+            let pod = space.pod_until("work", "is at work", |pod| is_running(pod, "main")).await?;
+            space.said_once(&pod.name_any(), "LeftAlone", why).await?;
+            space.tell_to_end("work").await?;
             space.hangs("work").await?;
-            let pod = space.pods_of("work").await?.remove(0);
             let status = status_of(&pod).unwrap_or_default();
             ensure!(status["strategy"] == "leave" && status.to_string().contains(why), "{status}");
             space.said_once(&pod.name_any(), "LeftAlone", why).await

@@ -2,7 +2,9 @@
 //! which listens on loopback and can be told to quit where `agent-enable-quit` asked for that.
 
 use anyhow::{Result, ensure};
-use curfew_e2e::{Setup, Strategy, annotated, beside, job, real_image, status_of, vendor_job};
+use curfew_e2e::{
+    Setup, Strategy, WORK, annotated, beside, is_running, job, real_image, status_of, vendor_job,
+};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
@@ -73,13 +75,14 @@ async fn an_agent_whose_endpoint_is_closed_is_left_and_that_is_said() -> Result<
         .curfew()
         .under(Strategy::Reaper)
         .run(async |space| {
-            space.apply(injected(job("work", "true"), false)).await?;
-            space.hangs("work").await?;
-            let pod = space.pods_of("work").await?.remove(0);
+            space.apply(injected(job("work", WORK), false)).await?;
+            let pod = space.pod_until("work", "is at work", |pod| is_running(pod, "main")).await?;
             let told = status_of(&pod).unwrap_or_default()["reason"].to_string();
             let why = "vault.hashicorp.com/agent-enable-quit is not set";
             ensure!(told.contains(why), "{told}");
             space.said_once(&pod.name_any(), "LeftAlone", why).await?;
+            space.tell_to_end("work").await?;
+            space.hangs("work").await?;
             space.applied("work", "leave").await
         })
         .await
