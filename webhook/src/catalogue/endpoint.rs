@@ -19,6 +19,9 @@ pub struct Endpoint {
     text: String,
 }
 
+/// The only one that is spoken.
+const SCHEME: &str = "http://";
+
 /// Why an endpoint is refused.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub enum EndpointError {
@@ -44,10 +47,32 @@ impl Endpoint {
         Some(&self.text[start + 1..end])
     }
 
+    /// The method, where it names one.
+    pub fn method(&self) -> Option<&str> {
+        split(&self.text).0
+    }
+
+    /// Host and port, as a request's `Host` has them.
+    pub fn authority(&self) -> &str {
+        let rest = self.rest();
+        rest.find('/').map_or(rest, |slash| &rest[..slash])
+    }
+
+    /// The port's number; none where a name stands for it.
+    pub fn port(&self) -> Option<u16> {
+        self.authority().rsplit_once(':')?.1.parse().ok()
+    }
+
     /// Its path and query, from the first slash on.
     pub fn path(&self) -> &str {
-        let rest = self.text.split_once("://").map_or("", |(_, rest)| rest);
+        let rest = self.rest();
         rest.find('/').map_or("/", |slash| &rest[slash..])
+    }
+
+    /// What follows the scheme.
+    fn rest(&self) -> &str {
+        let url = split(&self.text).1;
+        url.strip_prefix(SCHEME).unwrap_or(url)
     }
 
     /// The endpoint with its port's name replaced by the number in `ports`; unknown names stay.
@@ -68,13 +93,7 @@ impl FromStr for Endpoint {
         if text.contains("$(") || text.chars().any(|c| !c.is_ascii_graphic() || c == '#') {
             return Err(EndpointError::Characters(owned()));
         }
-        let url = match text.split_once('=') {
-            Some((method, url)) if method.chars().all(|c| c.is_ascii_uppercase()) && !method.is_empty() => {
-                url
-            }
-            _ => text,
-        };
-        let rest = url.strip_prefix("http://").ok_or_else(|| EndpointError::Scheme(owned()))?;
+        let rest = split(text).1.strip_prefix(SCHEME).ok_or_else(|| EndpointError::Scheme(owned()))?;
         let authority = rest.split('/').next().unwrap_or_default();
         let (host, port) = authority.rsplit_once(':').ok_or_else(|| EndpointError::Port(owned()))?;
         if !is_loopback(host) {
@@ -102,6 +121,16 @@ impl From<Endpoint> for String {
     }
 }
 
+/// Method and URL: a URL begins in lower case, so a word of capitals before the first `=` is a method.
+fn split(text: &str) -> (Option<&str>, &str) {
+    match text.split_once('=') {
+        Some((word, url)) if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase()) => {
+            (Some(word), url)
+        }
+        _ => (None, text),
+    }
+}
+
 fn is_loopback(host: &str) -> bool {
     match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(v6) => v6.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback()),
@@ -122,6 +151,27 @@ mod tests {
         for text in ["http://localhost:9091/quitquitquit?x=y", "http://[::1]:80/", "http://127.3.2.1:65535"] {
             assert!(text.parse::<Endpoint>().is_ok(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_asked_and_where_is_told_apart() {
+        for (text, method, port, path) in [
+            ("http://127.0.0.1:4191/shutdown", None, Some(4191), "/shutdown"),
+            ("GET=http://[::1]:9/quit", Some("GET"), Some(9), "/quit"),
+            (
+                "http://127.0.0.1:80/q?next=http://127.0.0.1:81/",
+                None,
+                Some(80),
+                "/q?next=http://127.0.0.1:81/",
+            ),
+            ("PUT=http://localhost:00080", Some("PUT"), Some(80), "/"),
+            ("http://127.0.0.1:{admin}/shutdown", None, None, "/shutdown"),
+        ] {
+            let endpoint: Endpoint = text.parse().expect(text);
+            assert_eq!((endpoint.method(), endpoint.port(), endpoint.path()), (method, port, path), "{text}");
+        }
+        let endpoint: Endpoint = "GET=http://[::1]:9/quit".parse().expect("an endpoint");
+        assert_eq!(endpoint.authority(), "[::1]:9");
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::{Request, StatusCode, Uri, body::Bytes, client::conn::http1};
+use hyper::{Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 
 use super::cluster::{Cluster, Denied, denied};
+use crate::catalogue::{Endpoint, EndpointError};
 
 /// A sidecar answers at once, or not at all.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,10 +35,40 @@ pub(super) async fn call(
     pod: &str,
     endpoint: &str,
 ) -> Result<StatusCode, Refusal> {
-    let whole = forwarded(cluster, namespace, pod, endpoint);
-    tokio::time::timeout(PATIENCE, whole)
-        .await
-        .unwrap_or_else(|_| Err(Refusal::Unreached(format!("no answer within {} s", PATIENCE.as_secs()))))
+    let answer = tokio::time::timeout(PATIENCE, forwarded(cluster, namespace, pod, endpoint)).await;
+    judged(answer.ok().transpose()?)
+}
+
+/// What an answer means, if there was one: with anything but 2xx the sidecar is there and will not go.
+fn judged(answer: Option<(StatusCode, Bytes)>) -> Result<StatusCode, Refusal> {
+    match answer {
+        None => Err(Refusal::Unreached(format!("no answer within {} s", PATIENCE.as_secs()))),
+        Some((status, _)) if status.is_success() => Ok(status),
+        Some((status, body)) => {
+            let first = String::from_utf8_lossy(&body).lines().next().map(plain).unwrap_or_default();
+            let space = if first.is_empty() { "" } else { ": " };
+            Err(Refusal::Answer(format!("{}{space}{first}", status.as_u16())))
+        }
+    }
+}
+
+/// What an endpoint is sent, and at which port of the pod.
+fn request(endpoint: &str) -> Result<(u16, Request<Empty<Bytes>>), String> {
+    let endpoint: Endpoint = endpoint.parse().map_err(|error: EndpointError| error.to_string())?;
+    let port = endpoint.port().ok_or_else(|| format!("{} is no number of a port", endpoint.authority()))?;
+    let request = Request::builder()
+        .method(endpoint.method().unwrap_or("POST"))
+        .uri(encoded(endpoint.path()))
+        .header("Host", endpoint.authority())
+        .header("User-Agent", concat!("curfew/", env!("CARGO_PKG_VERSION")))
+        .body(Empty::new())
+        .map_err(|error| error.to_string())?;
+    Ok((port, request))
+}
+
+/// A row may have characters in its path that the HTTP library takes only encoded; it means the same.
+fn encoded(path: &str) -> String {
+    path.replace('"', "%22").replace('<', "%3C").replace('>', "%3E").replace('`', "%60")
 }
 
 async fn forwarded(
@@ -45,21 +76,9 @@ async fn forwarded(
     namespace: &str,
     pod: &str,
     endpoint: &str,
-) -> Result<StatusCode, Refusal> {
+) -> Result<(StatusCode, Bytes), Refusal> {
     let unreached = |error: &dyn std::fmt::Display| Refusal::Unreached(plain(&error.to_string()));
-    let (method, url) = endpoint
-        .split_once("=http")
-        .map_or(("POST", endpoint), |(method, _)| (method, &endpoint[method.len() + 1..]));
-    let uri: Uri = url.parse().map_err(|error| unreached(&error))?;
-    let port = uri.port_u16().ok_or_else(|| unreached(&"no port"))?;
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("Host", uri.authority().map_or("localhost", |authority| authority.as_str()))
-        .header("User-Agent", concat!("curfew/", env!("CARGO_PKG_VERSION")))
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| unreached(&error))?;
+    let (port, request) = request(endpoint).map_err(|error| unreached(&error))?;
 
     // A WebSocket begins with a GET; since Kubernetes 1.35 it takes both.
     let right = "create and get pods/portforward";
@@ -91,17 +110,41 @@ async fn forwarded(
         answer = &mut answer => answer.map_err(|error| unreached(&error)),
     };
     forward.abort();
-    match answer? {
-        (status, _) if status.is_success() => Ok(status),
-        (status, body) => {
-            let first = String::from_utf8_lossy(&body).lines().next().map(plain).unwrap_or_default();
-            let space = if first.is_empty() { "" } else { ": " };
-            Err(Refusal::Answer(format!("{}{space}{first}", status.as_u16())))
-        }
-    }
+    answer
 }
 
 /// What comes from a pod goes to a terminal: a line of it, without what terminals obey.
 fn plain(text: &str) -> String {
     text.trim().chars().filter(|c| !c.is_control()).take(160).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_read_here_as_the_catalogue_reads_it() {
+        for line in include_str!("../../../tests/endpoints.txt").lines().filter(|line| !line.starts_with('#'))
+        {
+            let (sign, text) = line.split_once(' ').expect(line);
+            match request(text) {
+                Ok((port, request)) => {
+                    assert_eq!(sign, "+", "{text}");
+                    let endpoint: Endpoint = text.parse().expect(text);
+                    assert_eq!(Some(port), endpoint.port(), "{text}");
+                    assert_eq!(request.method().as_str(), endpoint.method().unwrap_or("POST"), "{text}");
+                    assert_eq!(request.uri().to_string(), encoded(endpoint.path()), "{text}");
+                    assert_eq!(request.headers()["Host"], endpoint.authority(), "{text}");
+                }
+                Err(error) => assert_eq!(sign, "-", "{text}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_equals_sign_in_the_query_makes_no_method() {
+        let (port, request) = request("http://127.0.0.1:80/q?next=http://127.0.0.1:81/").expect("a request");
+        assert_eq!((port, request.method().as_str()), (80, "POST"));
+        assert_eq!(request.uri(), "/q?next=http://127.0.0.1:81/");
+    }
 }
