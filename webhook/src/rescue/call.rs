@@ -147,4 +147,30 @@ mod tests {
         assert_eq!((port, request.method().as_str()), (80, "POST"));
         assert_eq!(request.uri(), "/q?next=http://127.0.0.1:81/");
     }
+
+    #[test]
+    fn only_2xx_ends_a_sidecar() {
+        let answered = |status: u16, body: &'static str| {
+            let status = StatusCode::from_u16(status).expect("a status");
+            judged(Some((status, Bytes::from_static(body.as_bytes()))))
+        };
+        for status in [200, 202, 204] {
+            assert_eq!(answered(status, "bye").expect("it goes"), status);
+        }
+        for (status, body, said) in [
+            (302, "", "answered 302"),
+            (401, "", "answered 401"),
+            (403, "not from here\r\nsecond line", "answered 403: not from here"),
+            (404, "\u{1b}[2Jnot found\n", "answered 404: [2Jnot found"),
+            (405, "", "answered 405"),
+            (500, "", "answered 500"),
+        ] {
+            let refusal = answered(status, body).expect_err("it stays");
+            assert!(matches!(refusal, Refusal::Answer(_)), "{refusal:?}");
+            assert_eq!(refusal.to_string(), said);
+        }
+        let silent = judged(None).expect_err("nobody answered");
+        assert!(matches!(silent, Refusal::Unreached(_)), "{silent:?}");
+        assert_eq!(silent.to_string(), "was not reached: no answer within 10 s");
+    }
 }

@@ -233,8 +233,14 @@ async fn fifty_pods_are_let_go_at_once() -> Result<()> {
                 .await?;
             let answer = rescue(space, &["--yes", "--timeout", "3m"])?;
             ensure!(answer.code == Some(0), "{}", answer.out);
-            let ended = answer.out.lines().filter(|line| line.contains(": Succeeded after")).count();
+            let lines: Vec<_> =
+                answer.out.lines().filter(|line| line.contains(": Succeeded after")).collect();
+            let ended = lines.len();
             ensure!(ended == MANY, "{ended} of {MANY}: {}", answer.out);
+            // Each is told as it ends: 1/50, 2/50 and so on, up to 50/50.
+            let counted =
+                |(line, done): (&&str, usize)| line.starts_with(&format!("{done}/{MANY} {}/", space.name()));
+            ensure!(lines.iter().zip(1..).all(counted), "not counted: {}", answer.out);
             space.job_completes("work").await
         })
         .await
