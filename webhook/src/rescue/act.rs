@@ -87,7 +87,11 @@ impl Release<'_> {
     async fn end(&mut self, holder: &Holder) -> Result<bool, Denied> {
         let Holder { container, kind, no_swap } = holder;
         match kind {
-            Kind::Reaper => match self.cluster.tell_reaper(self.pod).await {
+            Kind::Reaper { told: true, waits: None } => {
+                self.did.push(format!("{container}: was told before"));
+                return Ok(true);
+            }
+            Kind::Reaper { told: false, waits: None } => match self.cluster.tell_reaper(self.pod).await {
                 Ok(()) => {
                     self.did.push(format!("{container}: told that the mains are done"));
                     return Ok(true);
@@ -121,7 +125,7 @@ impl Release<'_> {
                     }
                 }
             }
-            Kind::Sidecar { .. } | Kind::Noop { .. } => {}
+            Kind::Sidecar { .. } | Kind::Noop { .. } | Kind::Reaper { .. } => {}
         }
         if let Some(why) = no_swap {
             self.did.push(format!("{container}: {why}"));

@@ -96,8 +96,14 @@ pub enum Kind {
         #[serde(skip_serializing_if = "Option::is_none")]
         no_endpoint: Option<String>,
     },
-    /// Curfew's own, which nobody told that the mains are done.
-    Reaper,
+    /// Curfew's own.
+    Reaper {
+        /// It was told that the mains are done, and has not left yet.
+        told: bool,
+        /// Why it does not run, and so hears nothing: such as `ImagePullBackOff`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        waits: Option<String>,
+    },
     /// Its image has been swapped before, and the new one does not run: as the kubelet says.
     Noop {
         /// Such as `ImagePullBackOff`.
@@ -115,7 +121,7 @@ impl Hanging {
 
     /// How many images may have to be swapped to let it go.
     pub(super) fn swaps(&self) -> u32 {
-        let swapped = |holder: &&Holder| holder.no_swap.is_none() && holder.kind != Kind::Reaper;
+        let swapped = |holder: &&Holder| holder.no_swap.is_none() && !holder.listens();
         u32::try_from(self.sidecars.iter().filter(swapped).count()).unwrap_or(u32::MAX)
     }
 
@@ -134,9 +140,14 @@ impl Holder {
     pub fn can_go(&self) -> bool {
         match &self.kind {
             Kind::Sidecar { endpoint, .. } => endpoint.is_some() || self.no_swap.is_none(),
-            Kind::Noop { .. } => self.no_swap.is_none(),
-            Kind::Reaper => true,
+            Kind::Reaper { .. } if self.listens() => true,
+            Kind::Noop { .. } | Kind::Reaper { .. } => self.no_swap.is_none(),
         }
+    }
+
+    /// It is a reaper that runs, so that telling it is enough.
+    pub(super) fn listens(&self) -> bool {
+        matches!(self.kind, Kind::Reaper { waits: None, .. })
     }
 }
 
@@ -271,7 +282,10 @@ fn holders(
                 let no_endpoint = endpoint.as_ref().err().map(|why| (*why).to_owned());
                 Kind::Sidecar { row: found.row.name.clone(), endpoint: endpoint.ok(), no_endpoint }
             }
-            None => Kind::Reaper,
+            None => Kind::Reaper {
+                told: state.is_told(),
+                waits: state.waiting(&container.name).map(str::to_owned),
+            },
         };
         let last = sidecar.is_some_and(|found| found.row.carries_traffic);
         holders.push((last, Holder { container: container.name.to_string(), kind, no_swap }));

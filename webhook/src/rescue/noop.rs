@@ -78,6 +78,13 @@ mod tests {
     }
 
     #[test]
+    fn so_is_what_the_reaper_is_started_by() {
+        for command in ["/curfew-reaper", crate::plan::REAPER] {
+            assert_eq!(answers(json!({"command": [command, "reap"]})), Ok(()));
+        }
+    }
+
+    #[test]
     fn paths_are_absolute_and_none_is_there_twice_or_within_another() {
         let all: Vec<_> = paths().collect();
         for (index, path) in all.iter().enumerate() {

@@ -63,7 +63,8 @@ fn how(pod: &Hanging) -> String {
         let way = match (&holder.kind, holder.no_swap.is_none()) {
             (Kind::Sidecar { endpoint: Some(_), .. }, true) => "endpoint, else image",
             (Kind::Sidecar { endpoint: Some(_), .. }, false) => "endpoint",
-            (Kind::Reaper, _) => "signal",
+            (Kind::Reaper { told: false, waits: None }, _) => "signal",
+            (Kind::Reaper { told: true, waits: None }, _) => "wait",
             _ => "image",
         };
         if !ways.contains(&way) {
@@ -86,7 +87,13 @@ fn note(pod: &Hanging) -> String {
                 notes.push(format!("{name}: {url} only, for {why}"));
             }
             (Kind::Sidecar { .. }, _) => {}
-            (Kind::Reaper, _) => notes.push(format!("{name}: never told that the mains are done")),
+            (Kind::Reaper { waits: Some(state), .. }, _) => {
+                notes.push(format!("{name}: does not run, as it is in {state}"));
+            }
+            (Kind::Reaper { told: true, .. }, _) => {
+                notes.push(format!("{name}: was told that the mains are done, and has not left yet"));
+            }
+            (Kind::Reaper { .. }, _) => notes.push(format!("{name}: never told that the mains are done")),
             (Kind::Noop { state }, _) => notes.push(format!("{name}: has the no-op image, and is {state}")),
         }
     }

@@ -1,7 +1,11 @@
-//! What the kubelet says of a pod, as far as its end depends on it.
+//! What the kubelet and Curfew's watch say of a pod, as far as its end depends on it.
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
+
+use crate::plan::DONE_ANNOTATION;
 
 /// A pod's identity and status. The rest of it is [`crate::pod::Pod`]'s.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -11,7 +15,7 @@ pub(super) struct State {
     pub(super) status: Status,
 }
 
-/// `metadata`, as far as it tells one pod from another of its name.
+/// `metadata`, as far as it tells one pod from another of its name, and what its reaper was told.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Metadata {
@@ -20,6 +24,7 @@ pub(super) struct Metadata {
     pub(super) uid: String,
     pub(super) deletion_timestamp: Option<Timestamp>,
     pub(super) owner_references: Option<Vec<Owner>>,
+    pub(super) annotations: Option<BTreeMap<String, String>>,
 }
 
 /// One of `metadata.ownerReferences`.
@@ -93,6 +98,12 @@ impl State {
     /// Why it does not run, if it is being started.
     pub(super) fn waiting(&self, container: &str) -> Option<&str> {
         Some(&self.of(container)?.state.waiting.as_ref()?.reason)
+    }
+
+    /// Its reaper has been told that the mains are done: by this pod's UID, as a copied annotation has another's.
+    pub(super) fn is_told(&self) -> bool {
+        let told = self.metadata.annotations.as_ref().and_then(|all| all.get(DONE_ANNOTATION));
+        told.is_some_and(|uid| *uid == self.metadata.uid)
     }
 
     /// The Job it is of, if it is of one.

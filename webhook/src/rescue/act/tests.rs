@@ -75,6 +75,10 @@ fn sidecar(endpoint: Option<&str>) -> Kind {
     Kind::Sidecar { row: "row".to_owned(), endpoint: endpoint.map(str::to_owned), no_endpoint: None }
 }
 
+fn reaper(told: bool, waits: Option<&str>) -> Kind {
+    Kind::Reaper { told, waits: waits.map(str::to_owned) }
+}
+
 async fn released(fake: &Fake, pod: &Hanging) -> Outcome {
     let (client, server) = client();
     let serving = tokio::spawn(fake.clone().serve(server));
@@ -128,9 +132,30 @@ async fn an_image_that_does_not_come_is_told() {
 #[tokio::test]
 async fn a_reaper_is_told_what_nobody_told_it() {
     let fake = Fake { obliging: true, uid: "u", ..Fake::default() };
-    released(&fake, &hanging(Kind::Reaper)).await;
+    let outcome = released(&fake, &hanging(reaper(false, None))).await;
+    assert_eq!(outcome.did, ["proxy: told that the mains are done"]);
     let metadata = json!({"uid": "u", "annotations": {"curfew.dev/done": "u"}});
     assert_eq!(patches(&fake), [json!({"metadata": metadata})]);
+}
+
+#[tokio::test]
+async fn a_reaper_that_was_told_is_waited_for_and_not_told_again() {
+    let fake = Fake { uid: "u", ..Fake::default() };
+    let outcome = released(&fake, &hanging(reaper(true, None))).await;
+    assert_eq!(outcome.did, ["proxy: was told before", "proxy: still runs"]);
+    assert_eq!(patches(&fake), [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn a_reaper_that_does_not_run_gets_another_image_told_or_not() {
+    for told in [true, false] {
+        let fake = Fake { obliging: true, uid: "u", ..Fake::default() };
+        let outcome = released(&fake, &hanging(reaper(told, Some("ImagePullBackOff")))).await;
+        assert_eq!(outcome.ended.as_deref(), Some("Succeeded"));
+        assert_eq!(outcome.did, ["proxy: image swapped"]);
+        let spec = json!({"containers": [{"name": "proxy", "image": "noop:1"}]});
+        assert_eq!(patches(&fake), [json!({"metadata": {"uid": "u"}, "spec": spec})]);
+    }
 }
 
 #[tokio::test]

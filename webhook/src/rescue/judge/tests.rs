@@ -25,6 +25,11 @@ fn helper() -> (Value, Value) {
     (json!({"name": "helper", "image": "helper"}), running())
 }
 
+fn reaper(state: Value) -> (Value, Value) {
+    let command = json!(["/curfew-reaper", "reap", "--done", "/.curfew/done/done", "--uid", "u"]);
+    (json!({"name": "curfew-reaper", "command": command}), state)
+}
+
 /// A pod of these containers, each with its state.
 fn pod(policy: &str, containers: &[(Value, Value)]) -> Value {
     let specs: Vec<_> = containers.iter().map(|(spec, _)| spec.clone()).collect();
@@ -205,15 +210,42 @@ fn windows_pods_are_left() {
 
 #[test]
 fn curfews_own_containers_are_no_mains() {
-    let command = json!(["/curfew-reaper", "reap", "--done", "/.curfew/done/done", "--uid", "u"]);
-    let reaper = (json!({"name": "curfew-reaper", "command": command}), running());
-    let hanging = hangs(&pod("Never", &[main(), linkerd(), reaper]));
-    assert_eq!(hanging.sidecars[0].kind, Kind::Reaper);
+    let hanging = hangs(&pod("Never", &[main(), linkerd(), reaper(running())]));
+    assert_eq!(hanging.sidecars[0].kind, Kind::Reaper { told: false, waits: None });
     let pulling = json!({"waiting": {"reason": "ImagePullBackOff"}});
     let swapped = (json!({"name": "mine", "image": "r.example/curfew-noop:1"}), pulling);
     let hanging = hangs(&pod("Never", &[main(), swapped]));
     assert_eq!(hanging.sidecars[0].kind, Kind::Noop { state: "ImagePullBackOff".to_owned() });
     assert_eq!(hanging.hopeless(), None);
+}
+
+#[test]
+fn a_reaper_was_told_where_the_annotation_has_the_pods_own_uid() {
+    let pod = pod("Never", &[main(), reaper(running())]);
+    for (annotations, told) in [
+        (Value::Null, false),
+        (json!({"curfew.dev/done": "another's"}), false),
+        (json!({"curfew.dev/done": "u"}), true),
+    ] {
+        let pod = with(pod.clone(), "/metadata/annotations", annotations);
+        assert_eq!(hangs(&pod).sidecars[0].kind, Kind::Reaper { told, waits: None });
+    }
+}
+
+#[test]
+fn a_reaper_that_does_not_run_is_to_be_swapped_which_its_command_allows() {
+    let pulling = json!({"waiting": {"reason": "ImagePullBackOff"}});
+    let pod = pod("Never", &[main(), reaper(pulling)]);
+    for (annotations, told) in [(Value::Null, false), (json!({"curfew.dev/done": "u"}), true)] {
+        let hanging = hangs(&with(pod.clone(), "/metadata/annotations", annotations));
+        let [holder] = &hanging.sidecars[..] else { panic!("{hanging:?}") };
+        assert_eq!(holder.kind, Kind::Reaper { told, waits: Some("ImagePullBackOff".to_owned()) });
+        assert_eq!((holder.no_swap.as_deref(), hanging.swaps(), hanging.hopeless()), (None, 1, None));
+    }
+    // Again and again it is started by its own policy, whichever image it has.
+    let always = with(pod, "/spec/containers/1/restartPolicy", json!("Always"));
+    let said = hangs(&always).hopeless().expect("no hope");
+    assert!(said.starts_with("curfew-reaper: its own restart policy"), "{said}");
 }
 
 #[test]

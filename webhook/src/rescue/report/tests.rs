@@ -24,6 +24,10 @@ fn sidecar(endpoint: Option<&str>) -> Kind {
     Kind::Sidecar { row: "row".to_owned(), endpoint: endpoint.map(str::to_owned), no_endpoint }
 }
 
+fn reaper(told: bool, waits: Option<&str>) -> Kind {
+    Kind::Reaper { told, waits: waits.map(str::to_owned) }
+}
+
 fn at(time: &str) -> Timestamp {
     time.parse().expect("a time")
 }
@@ -38,7 +42,9 @@ fn the_table_says_what_would_be_done_and_why() {
         restart,
         hanging(sidecar(url), Some("its command /x is not in the no-op image")),
         hanging(sidecar(None), Some("its command /x is not in the no-op image")),
-        hanging(Kind::Reaper, None),
+        hanging(reaper(false, None), None),
+        hanging(reaper(true, None), None),
+        hanging(reaper(true, Some("ImagePullBackOff")), None),
         left,
     ];
     let expected = "\
@@ -48,6 +54,8 @@ ns          report-x   90s           proxy      image                  proxy: no
 ns          report-x   90s           proxy      endpoint               proxy: http://127.0.0.1:1/quit only, for its command /x is not in the no-op image
 ns          report-x   90s           proxy      none                   proxy: its command /x is not in the no-op image; delete the pod, or its Job
 ns          report-x   90s           proxy      signal                 proxy: never told that the mains are done
+ns          report-x   90s           proxy      wait                   proxy: was told that the mains are done, and has not left yet
+ns          report-x   90s           proxy      image                  proxy: does not run, as it is in ImagePullBackOff
 ns          report-x   90s           proxy      left                   Argo does
 ";
     assert_eq!(table(&pods, at("2026-01-01T00:01:30Z")), expected);
@@ -70,9 +78,11 @@ fn what_a_restart_does_depends_on_the_jobs_limit_and_the_restarts_so_far() {
         };
         assert_eq!(note(&pod), format!("a swapped image counts as a restart: {said}"));
     }
-    // A reaper is told, and swapped never.
-    let reaper = Hanging { swap_counts_as_restart: true, ..hanging(Kind::Reaper, None) };
-    assert!(!note(&reaper).contains("restart"), "{}", note(&reaper));
+    // A reaper is swapped only where it does not run.
+    for (waits, counts) in [(None, false), (Some("CrashLoopBackOff"), true)] {
+        let pod = Hanging { swap_counts_as_restart: true, ..hanging(reaper(false, waits), None) };
+        assert_eq!(note(&pod).contains("restart"), counts, "{}", note(&pod));
+    }
 }
 
 #[test]
