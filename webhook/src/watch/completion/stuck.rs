@@ -71,6 +71,18 @@ pub(super) fn patience(at: Option<SystemTime>, now: SystemTime) -> Duration {
     PATIENCE.saturating_sub(age).max(GRACE)
 }
 
+/// What helps. Rescue leaves some pods alone and cannot end others, so no more is promised than that it says so.
+fn mend(cause: Cause, reaper_waits: Option<&str>) -> &'static str {
+    match (cause, reaper_waits) {
+        (Cause::Reaper, None) => "See `kubectl get nodes`",
+        // `ImagePullBackOff`, `ErrImagePull`, `InvalidImageName` and their like.
+        (Cause::Reaper, Some(what)) if what.contains("Image") => {
+            "See to it that the node can pull its image, or let `curfew rescue` swap it"
+        }
+        _ => "`curfew rescue` says whether it can let it go, and how",
+    }
+}
+
 // === impl Scene ===
 
 impl Scene<'_> {
@@ -87,8 +99,9 @@ impl Scene<'_> {
         let (cause, why) = self.cause(reaper);
         let strategy = self.told.strategy();
         let holds = if names.len() > 1 { "hold" } else { "holds" };
+        let mend = mend(cause, reaper.and_then(State::waits));
         let text = format!(
-            "every main has ended, and {who} still {holds} the pod (strategy {strategy}): {why}. `curfew rescue` ends it"
+            "every main has ended, and {who} still {holds} the pod (strategy {strategy}): {why}. {mend}"
         );
         Some(Stuck { strategy, cause, text })
     }

@@ -165,7 +165,7 @@ fn a_pod_that_was_left_says_why_until_its_mains_are_done() {
     assert_eq!(
         stuck.text,
         "every main has ended, and sidecar linkerd-proxy (linkerd) still holds the pod (strategy leave): Curfew left this pod, \
-         because of this. `curfew rescue` ends it"
+         because of this. `curfew rescue` says whether it can let it go, and how"
     );
 }
 
@@ -195,7 +195,7 @@ fn who_holds_the_pod_is_explained_by_what_is_known() {
         (
             with_reaper(json!({"terminated": {"exitCode": 0, "message": said}})),
             Cause::Endpoint,
-            "(strategy reaper): http://127.0.0.1:4191/shutdown answered 404 (Linkerd: annotate the pod). `curfew",
+            "(strategy reaper): http://127.0.0.1:4191/shutdown answered 404 (Linkerd: annotate the pod). `curfew rescue` says",
         ),
         (without_reaper(0, said), Cause::Endpoint, "answered 404"),
         (without_reaper(137, ""), Cause::Killed, "curfew.dev/net: on"),
@@ -213,9 +213,16 @@ fn who_holds_the_pod_is_explained_by_what_is_known() {
     pod["status"]["containerStatuses"][1]["state"] = exited(0);
     let stuck = done(&pod).stuck.expect("stuck");
     assert!(stuck.text.contains("container curfew-reaper still holds the pod"), "{stuck:?}");
-    pod["status"]["containerStatuses"][2]["state"] = json!({"waiting": {"reason": "ImagePullBackOff"}});
-    let stuck = done(&pod).stuck.expect("stuck");
-    assert!(stuck.text.contains("does not run: it is in ImagePullBackOff"), "{stuck:?}");
+    assert!(stuck.text.ends_with("its kubelet may be behind. See `kubectl get nodes`"), "{stuck:?}");
+    for (reason, mend) in [
+        ("ImagePullBackOff", "See to it that the node can pull its image, or let `curfew rescue` swap it"),
+        ("CrashLoopBackOff", "`curfew rescue` says whether it can let it go, and how"),
+    ] {
+        pod["status"]["containerStatuses"][2]["state"] = json!({"waiting": {"reason": reason}});
+        let stuck = done(&pod).stuck.expect("stuck");
+        let said = format!("does not run: it is in {reason}. {mend}");
+        assert!(stuck.text.ends_with(&said), "{stuck:?}");
+    }
     pod["status"]["containerStatuses"][2]["state"] = exited(0);
     assert_eq!(done(&pod).stuck, None);
 }
