@@ -24,8 +24,9 @@ use crate::plan::{DONE_ANNOTATION, Namespace};
 
 /// Pods asked for at once.
 const PAGE: u32 = 250;
-/// What does not hang for certain is not even asked for.
-const FIELDS: &str = "status.phase=Running,spec.restartPolicy!=Always";
+/// What does not hang for certain is not even asked for. A pod with a container that never started is Pending, whatever
+/// has ended beside it.
+const FIELDS: &str = "status.phase!=Succeeded,status.phase!=Failed,spec.restartPolicy!=Always";
 
 /// An API server, and the rights of whoever asks.
 #[derive(Clone)]

@@ -149,6 +149,38 @@ async fn a_sidecar_without_an_endpoint_that_only_a_row_knows_gets_another_image(
         .await
 }
 
+#[tokio::test]
+async fn a_reaper_whose_image_does_not_come_gets_another_one() -> Result<()> {
+    Setup::new("rescue reaper")
+        .run(async |space| {
+            let work = with(job("work", "true"), |job| {
+                let reaper = json!({"name": "curfew-reaper", "image": "registry.invalid/curfew-reaper:none",
+                                    "command": ["/curfew-reaper", "reap"]});
+                if let Some(containers) = pod_of(job)["containers"].as_array_mut() {
+                    containers.push(reaper);
+                }
+            });
+            space.apply(work).await?;
+            let reasons = ["ErrImagePull", "ImagePullBackOff"];
+            let held = |pod: &Pod| {
+                let waits = containers(pod)
+                    .iter()
+                    .any(|c| c.name == "curfew-reaper" && reasons.contains(&c.reason.as_str()));
+                ended(pod, "main").is_some() && waits
+            };
+            space.pod_until("work", "has done its work, and its reaper none", held).await?;
+            let said = rescue(space, &[])?.out;
+            ensure!(said.contains("curfew-reaper: does not run, as it is in"), "{said}");
+            let answer = rescue(space, &["--yes"])?;
+            ensure!(answer.code == Some(0), "{}", answer.out);
+            ensure!(answer.out.contains("curfew-reaper: image swapped"), "{}", answer.out);
+            space.job_completes("work").await?;
+            ensure!(restarts(space, "work", "curfew-reaper").await? == 0, "it was started again");
+            Ok(())
+        })
+        .await
+}
+
 /// A Job whose pod starts its containers again, and how often.
 fn patient(limit: u32) -> Value {
     with(job("work", "true"), |job| {

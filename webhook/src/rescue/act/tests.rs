@@ -235,6 +235,26 @@ async fn find(client: kube::Client) -> Result<(Vec<Hanging>, Vec<String>), crate
 }
 
 #[tokio::test]
+async fn all_pods_that_are_not_over_are_looked_at_pending_ones_too() {
+    let (client, mut server) = client();
+    let serving = tokio::spawn(async move {
+        let mut asked = String::new();
+        while let Some((request, send)) = server.next_request().await {
+            if request.uri().path().ends_with("/pods") {
+                asked = request.uri().query().unwrap_or_default().to_owned();
+            }
+            let answer = json!({"metadata": {"name": "ns"}, "items": []});
+            send.send_response(Response::new(Body::from(answer.to_string().into_bytes())));
+        }
+        asked
+    });
+    assert_eq!(find(client).await.expect("pods"), (Vec::new(), Vec::new()));
+    let asked = serving.await.expect("no panic");
+    let fields = "status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed%2Cspec.restartPolicy%21%3DAlways";
+    assert!(asked.contains(fields), "{asked}");
+}
+
+#[tokio::test]
 async fn pods_that_may_not_be_listed_are_an_error_with_the_right() {
     let (client, server) = client();
     let fake = Fake { forbidden: &["/pods"], ..Fake::default() };

@@ -235,7 +235,8 @@ fn a_reaper_was_told_where_the_annotation_has_the_pods_own_uid() {
 #[test]
 fn a_reaper_that_does_not_run_is_to_be_swapped_which_its_command_allows() {
     let pulling = json!({"waiting": {"reason": "ImagePullBackOff"}});
-    let pod = pod("Never", &[main(), reaper(pulling)]);
+    // As the kubelet tells of a pod with a container that never started.
+    let pod = with(pod("Never", &[main(), reaper(pulling)]), "/status/phase", json!("Pending"));
     for (annotations, told) in [(Value::Null, false), (json!({"curfew.dev/done": "u"}), true)] {
         let hanging = hangs(&with(pod.clone(), "/metadata/annotations", annotations));
         let [holder] = &hanging.sidecars[..] else { panic!("{hanging:?}") };
