@@ -87,17 +87,20 @@ impl Release<'_> {
     async fn end(&mut self, holder: &Holder) -> Result<bool, Denied> {
         let Holder { container, kind, no_swap } = holder;
         match kind {
-            Kind::Reaper { told: true, waits: None } => {
-                self.did.push(format!("{container}: was told before"));
-                return Ok(true);
-            }
-            Kind::Reaper { told: false, waits: None } => match self.cluster.tell_reaper(self.pod).await {
-                Ok(()) => {
-                    self.did.push(format!("{container}: told that the mains are done"));
+            // One that was held up when it was found may run by now.
+            Kind::Reaper { told, waits } if waits.is_none() || self.runs(container).await? => {
+                if *told {
+                    self.did.push(format!("{container}: was told before"));
                     return Ok(true);
                 }
-                Err(error) => return Ok(self.failed(container, error)),
-            },
+                return Ok(match self.cluster.tell_reaper(self.pod).await {
+                    Ok(()) => {
+                        self.did.push(format!("{container}: told that the mains are done"));
+                        true
+                    }
+                    Err(error) => self.failed(container, error),
+                });
+            }
             Kind::Sidecar { endpoint: Some(endpoint), .. } => {
                 let Hanging { namespace, pod, .. } = self.pod;
                 match call(self.cluster, namespace, pod, endpoint).await {
@@ -147,6 +150,11 @@ impl Release<'_> {
         }
         self.did.push(format!("{what}: {error}"));
         false
+    }
+
+    /// Whether the container runs at this moment.
+    async fn runs(&self, container: &str) -> Result<bool, Denied> {
+        Ok(matches!(self.wait(Instant::now(), |state| state.runs(container)).await?, Ended::Enough))
     }
 
     /// Waits until the pod is over, or `enough` of it is.

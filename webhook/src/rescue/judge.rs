@@ -284,7 +284,7 @@ fn holders(
             }
             None => Kind::Reaper {
                 told: state.is_told(),
-                waits: state.waiting(&container.name).map(str::to_owned),
+                waits: state.held_up(&container.name).map(str::to_owned),
             },
         };
         let last = sidecar.is_some_and(|found| found.row.carries_traffic);

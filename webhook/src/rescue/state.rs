@@ -7,6 +7,9 @@ use serde::Deserialize;
 
 use crate::plan::DONE_ANNOTATION;
 
+/// What the kubelet says of a container that it is at work on.
+const BEING_MADE: [&str; 2] = ["ContainerCreating", "PodInitializing"];
+
 /// A pod's identity and status. The rest of it is [`crate::pod::Pod`]'s.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -98,6 +101,16 @@ impl State {
     /// Why it does not run, if it is being started.
     pub(super) fn waiting(&self, container: &str) -> Option<&str> {
         Some(&self.of(container)?.state.waiting.as_ref()?.reason)
+    }
+
+    /// Why it does not run and will not by itself, as an image that does not come.
+    pub(super) fn held_up(&self, container: &str) -> Option<&str> {
+        self.waiting(container).filter(|why| !BEING_MADE.contains(why))
+    }
+
+    /// It runs.
+    pub(super) fn runs(&self, container: &str) -> bool {
+        self.of(container).is_some_and(|it| it.state.waiting.is_none() && it.state.terminated.is_none())
     }
 
     /// Its reaper has been told that the mains are done: by this pod's UID, as a copied annotation has another's.

@@ -32,12 +32,14 @@ fn rescue(space: &Space, arguments: &[&str]) -> Result<Answer> {
 
 /// The Job's pod, once its main is done and all that holds it is ready to be asked.
 async fn hanging(space: &Space, job: &str) -> Result<Pod> {
-    let hangs = |pod: &Pod| {
-        let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
-        let up = statuses.into_iter().all(|container| container.name == "main" || container.ready);
-        ended(pod, "main").is_some() && up
-    };
-    space.pod_until(job, "hangs", hangs).await
+    space.pod_until(job, "hangs", |pod| hangs(pod, &["main"])).await
+}
+
+/// Whether the main is done, and all but these are ready.
+fn hangs(pod: &Pod, but: &[&str]) -> bool {
+    let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    let up = statuses.into_iter().all(|container| but.contains(&&*container.name) || container.ready);
+    ended(pod, "main").is_some() && up
 }
 
 /// How often a container of the Job's pod was started again.
@@ -152,6 +154,8 @@ async fn a_sidecar_without_an_endpoint_that_only_a_row_knows_gets_another_image(
 #[tokio::test]
 async fn a_reaper_whose_image_does_not_come_gets_another_one() -> Result<()> {
     Setup::new("rescue reaper")
+        .mesh(Shape::Linkerd)
+        .annotation("config.linkerd.io/proxy-admin-shutdown", "enabled")
         .run(async |space| {
             let work = with(job("work", "true"), |job| {
                 let reaper = json!({"name": "curfew-reaper", "image": "registry.invalid/curfew-reaper:none",
@@ -161,21 +165,24 @@ async fn a_reaper_whose_image_does_not_come_gets_another_one() -> Result<()> {
                 }
             });
             space.apply(work).await?;
-            let reasons = ["ErrImagePull", "ImagePullBackOff"];
+            // All others can be asked: the pod is Pending all the same.
             let held = |pod: &Pod| {
-                let waits = containers(pod)
-                    .iter()
-                    .any(|c| c.name == "curfew-reaper" && reasons.contains(&c.reason.as_str()));
-                ended(pod, "main").is_some() && waits
+                let reaper = containers(pod).into_iter().find(|found| found.name == "curfew-reaper");
+                let waits =
+                    reaper.is_some_and(|it| ["ErrImagePull", "ImagePullBackOff"].contains(&&*it.reason));
+                let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+                waits && phase == Some("Pending") && hangs(pod, &["main", "curfew-reaper"])
             };
             space.pod_until("work", "has done its work, and its reaper none", held).await?;
             let said = rescue(space, &[])?.out;
             ensure!(said.contains("curfew-reaper: does not run, as it is in"), "{said}");
             let answer = rescue(space, &["--yes"])?;
-            ensure!(answer.code == Some(0), "{}", answer.out);
+            ensure!(answer.code == Some(0) && answer.out.contains("answered 200"), "{}", answer.out);
             ensure!(answer.out.contains("curfew-reaper: image swapped"), "{}", answer.out);
             space.job_completes("work").await?;
-            ensure!(restarts(space, "work", "curfew-reaper").await? == 0, "it was started again");
+            for container in ["curfew-reaper", "linkerd-proxy"] {
+                ensure!(restarts(space, "work", container).await? == 0, "{container} was started again");
+            }
             Ok(())
         })
         .await

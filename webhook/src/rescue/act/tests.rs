@@ -18,6 +18,8 @@ struct Fake {
     asked: Arc<Mutex<Vec<(Method, String, Value)>>>,
     /// The pod is over once its image was swapped.
     obliging: bool,
+    /// Its container does not run.
+    held_up: bool,
     /// The UID it has by now.
     uid: &'static str,
     /// Requests that are not allowed, by the end of their path.
@@ -35,7 +37,7 @@ impl Fake {
         let swapped = self.asked.lock().expect("no panic").iter().any(|(method, ..)| method == Method::PATCH);
         let phase = if swapped && self.obliging { "Succeeded" } else { "Running" };
         let waiting = json!({"waiting": {"reason": "ImagePullBackOff"}});
-        let state = if swapped { waiting } else { json!({"running": {}}) };
+        let state = if swapped || self.held_up { waiting } else { json!({"running": {}}) };
         let pod = json!({"metadata": {"namespace": "ns", "name": "pod", "uid": self.uid},
             "status": {"phase": phase, "containerStatuses": [{"name": "proxy", "state": state}]}});
         (StatusCode::OK, pod)
@@ -149,13 +151,20 @@ async fn a_reaper_that_was_told_is_waited_for_and_not_told_again() {
 #[tokio::test]
 async fn a_reaper_that_does_not_run_gets_another_image_told_or_not() {
     for told in [true, false] {
-        let fake = Fake { obliging: true, uid: "u", ..Fake::default() };
+        let fake = Fake { obliging: true, held_up: true, uid: "u", ..Fake::default() };
         let outcome = released(&fake, &hanging(reaper(told, Some("ImagePullBackOff")))).await;
         assert_eq!(outcome.ended.as_deref(), Some("Succeeded"));
         assert_eq!(outcome.did, ["proxy: image swapped"]);
         let spec = json!({"containers": [{"name": "proxy", "image": "noop:1"}]});
         assert_eq!(patches(&fake), [json!({"metadata": {"uid": "u"}, "spec": spec})]);
     }
+}
+
+#[tokio::test]
+async fn a_reaper_that_runs_by_now_is_told_instead() {
+    let fake = Fake { obliging: true, uid: "u", ..Fake::default() };
+    let outcome = released(&fake, &hanging(reaper(false, Some("ImagePullBackOff")))).await;
+    assert_eq!(outcome.did, ["proxy: told that the mains are done"]);
 }
 
 #[tokio::test]

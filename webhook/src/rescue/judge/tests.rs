@@ -243,6 +243,10 @@ fn a_reaper_that_does_not_run_is_to_be_swapped_which_its_command_allows() {
         assert_eq!(holder.kind, Kind::Reaper { told, waits: Some("ImagePullBackOff".to_owned()) });
         assert_eq!((holder.no_swap.as_deref(), hanging.swaps(), hanging.hopeless()), (None, 1, None));
     }
+    // One that is being made will hear.
+    let being_made = json!({"waiting": {"reason": "ContainerCreating"}});
+    let hanging = hangs(&with(pod.clone(), "/status/containerStatuses/1/state", being_made));
+    assert_eq!(hanging.sidecars[0].kind, Kind::Reaper { told: false, waits: None });
     // Again and again it is started by its own policy, whichever image it has.
     let always = with(pod, "/spec/containers/1/restartPolicy", json!("Always"));
     let said = hangs(&always).hopeless().expect("no hope");
