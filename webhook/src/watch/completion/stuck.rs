@@ -75,7 +75,7 @@ pub(super) fn patience(at: Option<SystemTime>, now: SystemTime) -> Duration {
 fn mend(cause: Cause, reaper_waits: Option<&str>) -> &'static str {
     match (cause, reaper_waits) {
         (Cause::Reaper, None) => "See `kubectl get nodes`",
-        // `ImagePullBackOff`, `ErrImagePull`, `InvalidImageName` and their like.
+        // `ImagePullBackOff` and its like, of one that ran before: a pod in which it never did is Pending, and not seen here.
         (Cause::Reaper, Some(what)) if what.contains("Image") => {
             "See to it that the node can pull its image, or let `curfew rescue` swap it"
         }
