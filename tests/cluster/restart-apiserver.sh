@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # restart-apiserver.sh [PROGRAM]: kills the cluster's API server, without notice, and starts it again: every watch breaks.
-# Containers' processes called PROGRAM stand still meanwhile: none of them finds it away, only anew.
+# Containers' processes called PROGRAM stand still meanwhile, so none of them sees it gone, only back.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -17,8 +17,9 @@ if [ $# -gt 0 ]; then
     ! grep -qsxF -e "$1" "/proc/$pid/comm" || frozen+=" $pid"
   done
   [ -n "$frozen" ] || die "no container runs a process called '$1'"
+  # One that the kubelet has ended meanwhile is no failure.
   # shellcheck disable=SC2086  # a list
-  trap 'kill -CONT $frozen' EXIT
+  trap 'kill -CONT $frozen 2>/dev/null || true' EXIT
   # shellcheck disable=SC2086
   kill -STOP $frozen
 fi

@@ -111,5 +111,6 @@ if [ "${E2E_SUITE:-}" = older ]; then
 fi
 tests --test mesh -- --test-threads "${E2E_THREADS:-6}" "$@"
 # Another cluster's API server is not ours to kill, and cannot reach this machine's loopback.
-[ -n "$OWN" ] || set -- "$@" --skip an_api_server_that_comes_back --skip a_watch_whose_version --skip an_expired_certificate --skip after_a_power_loss
+[ -n "$OWN" ] || set -- "$@" --skip an_api_server_that_comes_back --skip a_watch_whose_version \
+  --skip an_expired_certificate --skip after_a_power_loss
 tests --test alone -- --test-threads 1 "$@"

@@ -12,11 +12,11 @@ pub fn restart_api_server() -> Result<()> {
     run("restart-apiserver.sh", &[])
 }
 
-/// The same, while containers' processes of this name stand still: they do not find it away, but anew, and ask it for what
-/// followed on what the old one said last.
+/// The same, while containers' processes of this name stand still: they never see it gone, and ask the new one to go on from
+/// the version the old one told last.
 ///
 /// # Errors
-/// There is none of these, or as above.
+/// There is no such process, or as above.
 pub fn restart_api_server_unseen_by(program: &str) -> Result<()> {
     run("restart-apiserver.sh", &[program])
 }

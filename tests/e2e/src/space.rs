@@ -215,18 +215,16 @@ impl Space {
         Ok(events.items.into_iter().map(text).collect())
     }
 
-    /// Waits until an event with this reason tells why, and sees that there is no other with the same reason.
+    /// Waits until an event with this reason tells why, the only one with it by then.
     ///
     /// # Errors
     /// It does not come, or not alone.
     pub async fn said_once(&self, name: &str, reason: &str, why: &str) -> Result<()> {
         let start = format!("{reason}: ");
-        let said = async || -> Result<Vec<_>> {
-            Ok(self.events_of(name).await?.into_iter().filter(|event| event.starts_with(&start)).collect())
-        };
         let what = format!("{name} has an event {reason:?} that says {why:?}");
         self.until(&what, PATIENCE, async || {
-            let said = said().await?;
+            let mut said = self.events_of(name).await?;
+            said.retain(|event| event.starts_with(&start));
             Ok(if said.len() == 1 && said[0].contains(why) { Ok(()) } else { Err(said) })
         })
         .await

@@ -20,8 +20,8 @@ pub enum Unready {
     Drop,
 }
 
-/// What happens on the right method to the shutdown path. The wrong method gets 405, but of a Vault's agent that cannot
-/// be told to quit.
+/// What happens on the right method to the shutdown path. The wrong method gets 405, except from a Vault agent whose
+/// endpoint is not enabled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnShutdown {
     /// 200, and every port is closed before the answer leaves: a connection right after it is refused.

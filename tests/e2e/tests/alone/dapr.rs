@@ -26,7 +26,14 @@ async fn scale(space: &Space, part: &str, replicas: i32) -> Result<()> {
 
 /// A Job that is tried again and again, as its pods fail while Dapr has no control plane.
 fn tried_again(work: Value, strategy: &str) -> Value {
-    let asked = [("dapr.io/enabled", "true"), ("dapr.io/app-id", "work"), ("curfew.dev/strategy", strategy)];
+    // `daprd` is gone by then, too.
+    let patience = ("curfew.dev/ready-timeout", "20s");
+    let asked = [
+        ("dapr.io/enabled", "true"),
+        ("dapr.io/app-id", "work"),
+        ("curfew.dev/strategy", strategy),
+        patience,
+    ];
     let work = asked.into_iter().fold(work, |work, (key, value)| annotated(work, key, value));
     with(work, |job| job["spec"]["backoffLimit"] = json!(6))
 }

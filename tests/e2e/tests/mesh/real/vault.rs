@@ -83,6 +83,7 @@ async fn an_agent_whose_endpoint_is_closed_is_left_and_that_is_said() -> Result<
             space.said_once(&pod.name_any(), "LeftAlone", why).await?;
             space.tell_to_end("work").await?;
             space.hangs("work").await?;
+            space.said_once(&pod.name_any(), "LeftAlone", why).await?;
             space.applied("work", "leave").await
         })
         .await
