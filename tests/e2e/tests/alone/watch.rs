@@ -138,10 +138,7 @@ async fn a_watch_killed_between_two_patches_loses_none() -> Result<()> {
     for _ in 0..TRIES {
         setup("watch killed")
             .run(async |space| {
-                settled(space, 2).await?;
-                at_work(space, SOME, 20).await?;
-                open_the_gate(space).await?;
-                first_are_told(space).await?;
+                until_the_first_are_told(space).await?;
                 let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
                 pods(space)
                     .delete_collection(&now, &ListParams::default().labels("app.kubernetes.io/name=curfew"))
@@ -161,7 +158,11 @@ async fn a_watch_killed_between_two_patches_loses_none() -> Result<()> {
     bail!("{TRIES} times every pod had been told before the watch was killed")
 }
 
-async fn first_are_told(space: &Space) -> Result<()> {
+/// Has some Jobs at work, lets their mains end one after another, and waits for the first to be told.
+async fn until_the_first_are_told(space: &Space) -> Result<()> {
+    settled(space, 2).await?;
+    at_work(space, SOME, 20).await?;
+    open_the_gate(space).await?;
     space
         .until("the first pods are told", MINUTES, async || {
             let told = told(space).await?;
@@ -232,10 +233,7 @@ async fn a_watch_whose_version_the_api_server_no_longer_knows_lists_all_anew() -
     for _ in 0..TRIES {
         setup("watch expired")
             .run(async |space| {
-                settled(space, 2).await?;
-                at_work(space, SOME, 20).await?;
-                open_the_gate(space).await?;
-                first_are_told(space).await?;
+                until_the_first_are_told(space).await?;
                 let started = Instant::now();
                 // An API server keeps no history from before its start.
                 restart_api_server_unseen_by("curfew")?;
