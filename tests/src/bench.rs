@@ -8,5 +8,6 @@ mod weight;
 
 pub use after_ready::{Start, Waited, starts_after_ready};
 pub use around::{Around, Variant, around_true};
+pub use proc::status_mb;
 pub use waiting::{Idle, idle};
 pub use weight::{Weight, weigh};

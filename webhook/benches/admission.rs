@@ -23,8 +23,11 @@ use curfew::{
     plan::{Kubelets, Namespace},
     serve::{Admit, Answer, Config, Facts, Identity, Reviews, Server, Signals},
 };
-use curfew_tests::report::{Goal, Section, Table};
-use load::{Run, middle, rss_mb, wrk};
+use curfew_tests::{
+    bench::status_mb,
+    report::{Goal, Section, Table},
+};
+use load::{Run, middle, wrk};
 use serde::Deserialize;
 
 #[global_allocator]
@@ -240,12 +243,12 @@ fn ratio(runs: &[Run], others: &[Run]) -> f64 {
 
 /// Memory of this process (all servers; `wrk` is another) around a million reviews.
 fn weigh(section: &mut Section, review: &Path, engine: SocketAddr) -> anyhow::Result<()> {
-    let before = rss_mb(std::process::id())?;
+    let before = status_mb(std::process::id(), "VmRSS")?;
     let mut reviews = 0;
     while reviews < MILLION {
         reviews += wrk(review, engine, 8, STRETCH)?.requests;
     }
-    let after = rss_mb(std::process::id())?;
+    let after = status_mb(std::process::id(), "VmRSS")?;
     section.text(format!(
         "Resident memory, all servers in one process: {before:.1} MB after the rounds above, {after:.1} MB after {:.2} \
          million reviews more.",

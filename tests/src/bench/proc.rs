@@ -19,6 +19,14 @@ pub(super) fn status_kb(pid: u32, key: &str) -> io::Result<u64> {
     field_kb(&text, key).ok_or_else(|| io::Error::other(format!("/proc/{pid}/status has no {key}")))
 }
 
+/// The same in MB; what `/proc` calls kB has 1024 bytes.
+///
+/// # Errors
+/// There is no such process, or no such value.
+pub fn status_mb(pid: u32, key: &str) -> io::Result<f64> {
+    Ok(status_kb(pid, key)? as f64 * 1024.0 / 1e6)
+}
+
 fn field_kb(status: &str, key: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
     line.split_whitespace().next()?.parse().ok()

@@ -17,8 +17,11 @@ use std::{
 
 use anyhow::{Context, ensure};
 use clap::Parser;
-use curfew_tests::report::{Goal, Section, Table};
-use load::{Run, middle, rss_mb, wrk};
+use curfew_tests::{
+    bench::status_mb,
+    report::{Goal, Section, Table},
+};
+use load::{Run, middle, wrk};
 use serde::Deserialize;
 
 /// Times the p50 without the watches.
@@ -116,7 +119,7 @@ fn run(args: Args) -> anyhow::Result<bool> {
         Table::new(&["cluster", "ready after", "RSS then", "RSS after the load", "p50", "p99", "reviews/s"]);
     let mut after = Vec::new();
     for webhook in &webhooks {
-        let rss = rss_mb(webhook.process.id())?;
+        let rss = status_mb(webhook.process.id(), "VmRSS")?;
         after.push(rss);
         let median = |figure: fn(&Run) -> f64| middle(webhook.runs.iter().map(figure).collect());
         table.row([
@@ -191,7 +194,7 @@ impl Webhook {
             {
                 webhook.address = address;
                 webhook.ready_after = start.elapsed();
-                webhook.ready_mb = rss_mb(webhook.process.id())?;
+                webhook.ready_mb = status_mb(webhook.process.id(), "VmRSS")?;
                 return Ok(webhook);
             }
             ensure!(webhook.process.try_wait()?.is_none(), "curfew serve ended");

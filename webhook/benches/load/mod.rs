@@ -1,6 +1,6 @@
-//! Load on a webhook by `wrk`, and what a process weighs meanwhile.
+//! Load on a webhook by `wrk`.
 
-use std::{fs, net::SocketAddr, path::Path, process::Command, time::Duration};
+use std::{net::SocketAddr, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context, ensure};
 use curfew::serve::PATH;
@@ -38,17 +38,6 @@ pub(crate) fn wrk(
     ensure!(failed == 0 && requests > 0, "{failed} of {requests} requests failed:\n{text}");
     let per_second = requests as f64 / (took_us as f64 / 1e6);
     Ok(Run { p50_us: p50 as f64, p99_us: p99 as f64, requests, per_second })
-}
-
-/// Resident memory of a process, in MB.
-pub(crate) fn rss_mb(pid: u32) -> anyhow::Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .with_context(|| format!("no VmRSS in /proc/{pid}/status"))?;
-    // What /proc calls kB has 1024 bytes.
-    Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? * 1024.0 / 1e6)
 }
 
 /// The value in the middle.

@@ -15,7 +15,10 @@ use std::{
 
 use anyhow::{Context, ensure};
 use clap::Parser;
-use curfew_tests::report::{Goal, Section, Table};
+use curfew_tests::{
+    bench::status_mb,
+    report::{Goal, Section, Table},
+};
 use pods::{Cluster, State};
 use serde::Deserialize;
 
@@ -191,18 +194,12 @@ impl Watch {
             sleep(Duration::from_millis(50));
         }
         let after = self.started.elapsed();
-        let proc = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", self.process.id()));
-        let (stat, status) = (proc("stat")?, proc("status")?);
+        let pid = self.process.id();
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         // After the name, which may have blanks in it: utime and stime are the 14th and 15th of all.
         let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
-        let megabytes = |name: &str| {
-            let kilobytes =
-                status.lines().find_map(|line| line.strip_prefix(name)).context(name.to_owned())?;
-            // What /proc calls kB has 1024 bytes.
-            anyhow::Ok(kilobytes.trim().trim_end_matches(" kB").parse::<f64>()? * 1024.0 / 1e6)
-        };
-        let (rss_mb, peak_mb) = (megabytes("VmRSS:")?, megabytes("VmHWM:")?);
+        let (rss_mb, peak_mb) = (status_mb(pid, "VmRSS")?, status_mb(pid, "VmHWM")?);
         Ok(Figures { after, rss_mb, peak_mb, cpu: ticks / TICKS })
     }
 
