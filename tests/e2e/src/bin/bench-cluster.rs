@@ -149,7 +149,8 @@ async fn measure(spaces: &[&Space], rounds: usize, out: &Path) -> Result<()> {
         .map(|(with, without)| with.as_secs_f64() - without.as_secs_f64())
         .collect();
     net.sort_by(f64::total_cmp);
-    let of_net = |percent: usize| net.get((net.len() - 1) * percent / 100).copied().unwrap_or_default();
+    let of_net =
+        |percent: usize| net.get(net.len().saturating_sub(1) * percent / 100).copied().unwrap_or_default();
     section.text(format!(
         "Await with its net and without end whole seconds apart in each round, at the same moment between two looks of the \
          kubelet, so they can be compared there: {:+.2} s with it (median), nine of ten between {:+.2} s and {:+.2} s.",

@@ -132,30 +132,38 @@ async fn fifty_jobs_that_end_while_nobody_watches_end_when_somebody_does_again()
 /// How often it is tried again where the moment that a test is about did not come.
 const TRIES: usize = 5;
 
-#[tokio::test]
-async fn a_watch_killed_between_two_patches_loses_none() -> Result<()> {
-    let between = Cell::new(false);
+/// Runs `test` until it tells that the moment it is about came.
+async fn until_it_came(title: &str, missed: &str, test: impl AsyncFn(&Space) -> Result<bool>) -> Result<()> {
+    let came = Cell::new(false);
     for _ in 0..TRIES {
-        setup("watch killed")
+        setup(title)
             .run(async |space| {
-                until_the_first_are_told(space).await?;
-                let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
-                pods(space)
-                    .delete_collection(&now, &ListParams::default().labels("app.kubernetes.io/name=curfew"))
-                    .await?;
-                all_end(space, SOME).await?;
-                settled(space, 2).await?;
-                // Those that were killed told some; what is counted now is what they left to their successors.
-                let after = patches(space).await?;
-                between.set(after.iter().any(|(name, count)| name.contains("patched") && *count > 0.0));
+                came.set(test(space).await?);
                 Ok(())
             })
             .await?;
-        if between.get() {
+        if came.get() {
             return Ok(());
         }
     }
-    bail!("{TRIES} times every pod had been told before the watch was killed")
+    bail!("{TRIES} times {missed}")
+}
+
+#[tokio::test]
+async fn a_watch_killed_between_two_patches_loses_none() -> Result<()> {
+    until_it_came("watch killed", "every pod had been told before the watch was killed", async |space| {
+        until_the_first_are_told(space).await?;
+        let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+        pods(space)
+            .delete_collection(&now, &ListParams::default().labels("app.kubernetes.io/name=curfew"))
+            .await?;
+        all_end(space, SOME).await?;
+        settled(space, 2).await?;
+        // Those that were killed told some; what is counted now is what they left to their successors.
+        let after = patches(space).await?;
+        Ok(after.iter().any(|(name, count)| name.contains("patched") && *count > 0.0))
+    })
+    .await
 }
 
 /// Has some Jobs at work, lets their mains end one after another, and waits for the first to be told.
@@ -229,25 +237,16 @@ async fn an_api_server_that_comes_back_is_watched_again() -> Result<()> {
 #[tokio::test]
 async fn a_watch_whose_version_the_api_server_no_longer_knows_lists_all_anew() -> Result<()> {
     // Only the cluster that is this machine's own.
-    let is_told = Cell::new(false);
-    for _ in 0..TRIES {
-        setup("watch expired")
-            .run(async |space| {
-                until_the_first_are_told(space).await?;
-                let started = Instant::now();
-                // An API server keeps no history from before its start.
-                restart_api_server_unseen_by("curfew")?;
-                all_end(space, SOME).await?;
-                // A replica that stood still for too long was started anew by its kubelet, and has nothing to say of that.
-                is_told.set(says_too_old(space, started).await?);
-                Ok(())
-            })
-            .await?;
-        if is_told.get() {
-            return Ok(());
-        }
-    }
-    bail!("{TRIES} times no replica was told that its version is too old")
+    until_it_came("watch expired", "no replica was told that its version is too old", async |space| {
+        until_the_first_are_told(space).await?;
+        let started = Instant::now();
+        // An API server keeps no history from before its start.
+        restart_api_server_unseen_by("curfew")?;
+        all_end(space, SOME).await?;
+        // A replica that stood still for too long was started anew by its kubelet, and has nothing to say of that.
+        says_too_old(space, started).await
+    })
+    .await
 }
 
 /// Whether a replica has complained since then that the API server does not know the version it asked to go on from.

@@ -5,7 +5,7 @@ mod rights;
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use curfew_e2e::{Setup, Shape, Space, containers, ended, image, job, pod_of, with};
+use curfew_e2e::{Setup, Shape, Space, beside, containers, ended, image, job, pod_of, with};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use serde_json::{Value, json};
@@ -51,14 +51,8 @@ async fn restarts(space: &Space, job: &str, container: &str) -> Result<i32> {
 
 /// The Job with a container `helper`, and no longer to live than it takes to be killed.
 fn helped(job: Value) -> Value {
-    with(job, |job| {
-        let helper =
-            json!({"name": "helper", "image": image("test-busybox"), "command": ["sh", "-c", HELPER]});
-        let pod = pod_of(job);
-        if let Some(containers) = pod["containers"].as_array_mut() {
-            containers.push(helper);
-        }
-    })
+    let helper = json!({"name": "helper", "image": image("test-busybox"), "command": ["sh", "-c", HELPER]});
+    beside(job, helper)
 }
 
 #[tokio::test]
@@ -157,14 +151,9 @@ async fn a_reaper_whose_image_does_not_come_gets_another_one() -> Result<()> {
         .mesh(Shape::Linkerd)
         .annotation("config.linkerd.io/proxy-admin-shutdown", "enabled")
         .run(async |space| {
-            let work = with(job("work", "true"), |job| {
-                let reaper = json!({"name": "curfew-reaper", "image": "registry.invalid/curfew-reaper:none",
-                                    "command": ["/curfew-reaper", "reap"]});
-                if let Some(containers) = pod_of(job)["containers"].as_array_mut() {
-                    containers.push(reaper);
-                }
-            });
-            space.apply(work).await?;
+            let reaper = json!({"name": "curfew-reaper", "image": "registry.invalid/curfew-reaper:none",
+                                "command": ["/curfew-reaper", "reap"]});
+            space.apply(beside(job("work", "true"), reaper)).await?;
             // All others can be asked: the pod is Pending all the same.
             let held = |pod: &Pod| {
                 let reaper = containers(pod).into_iter().find(|found| found.name == "curfew-reaper");
