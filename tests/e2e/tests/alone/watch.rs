@@ -258,6 +258,7 @@ async fn says_too_old(space: &Space, since: Instant) -> Result<bool> {
         if log.lines().any(|line| line.contains("Cannot follow pods") && line.contains("too old")) {
             return Ok(true);
         }
+        eprintln!("{replica} said in these {seconds} s:\n{log}");
     }
     Ok(false)
 }
