@@ -1,11 +1,11 @@
 //! Work that ends while nobody watches, or while the watch is killed: its pods end as soon as somebody watches again.
 
 use std::{
-    cell::Cell,
+    cell::RefCell,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use curfew_e2e::{
     Setup, Space, Strategy, beside_helper, ended, image,
     installed::{MINUTES, pods, replicas, settled, while_away},
@@ -132,26 +132,26 @@ async fn fifty_jobs_that_end_while_nobody_watches_end_when_somebody_does_again()
 /// How often it is tried again where the moment that a test is about did not come.
 const TRIES: usize = 5;
 
-/// Runs `test` until it tells that the moment it is about came.
-async fn until_it_came(title: &str, missed: &str, test: impl AsyncFn(&Space) -> Result<bool>) -> Result<()> {
-    let came = Cell::new(false);
+/// Runs `test` until the moment it is about came; it tells what came instead.
+async fn until_it_came(title: &str, test: impl AsyncFn(&Space) -> Result<Result<(), String>>) -> Result<()> {
+    let seen = RefCell::new(Ok(()));
     for _ in 0..TRIES {
         setup(title)
             .run(async |space| {
-                came.set(test(space).await?);
+                *seen.borrow_mut() = test(space).await?;
                 Ok(())
             })
             .await?;
-        if came.get() {
+        if seen.borrow().is_ok() {
             return Ok(());
         }
     }
-    bail!("{TRIES} times {missed}")
+    seen.into_inner().map_err(|instead| anyhow!("{TRIES} times: {instead}"))
 }
 
 #[tokio::test]
 async fn a_watch_killed_between_two_patches_loses_none() -> Result<()> {
-    until_it_came("watch killed", "every pod had been told before the watch was killed", async |space| {
+    until_it_came("watch killed", async |space| {
         until_the_first_are_told(space).await?;
         let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
         pods(space)
@@ -161,7 +161,8 @@ async fn a_watch_killed_between_two_patches_loses_none() -> Result<()> {
         settled(space, 2).await?;
         // Those that were killed told some; what is counted now is what they left to their successors.
         let after = patches(space).await?;
-        Ok(after.iter().any(|(name, count)| name.contains("patched") && *count > 0.0))
+        let was_left = after.iter().any(|(name, count)| name.contains("patched") && *count > 0.0);
+        Ok(was_left.then_some(()).ok_or_else(|| "every pod had been told before the watch was killed".into()))
     })
     .await
 }
@@ -237,7 +238,7 @@ async fn an_api_server_that_comes_back_is_watched_again() -> Result<()> {
 #[tokio::test]
 async fn a_watch_whose_version_the_api_server_no_longer_knows_lists_all_anew() -> Result<()> {
     // Only the cluster that is this machine's own.
-    until_it_came("watch expired", "no replica was told that its version is too old", async |space| {
+    until_it_came("watch expired", async |space| {
         until_the_first_are_told(space).await?;
         let started = Instant::now();
         // An API server keeps no history from before its start.
@@ -249,16 +250,18 @@ async fn a_watch_whose_version_the_api_server_no_longer_knows_lists_all_anew() -
     .await
 }
 
-/// Whether a replica has complained since then that the API server does not know the version it asked to go on from.
-async fn says_too_old(space: &Space, since: Instant) -> Result<bool> {
+/// Whether a replica has complained since then that the API server does not know the version it asked to go on from, or else
+/// what they said.
+async fn says_too_old(space: &Space, since: Instant) -> Result<Result<(), String>> {
     let seconds = i64::try_from(since.elapsed().as_secs())? + 1;
     let since = LogParams { since_seconds: Some(seconds), ..LogParams::default() };
+    let mut instead = "no replica was told that its version is too old:\n".to_owned();
     for replica in replicas(space).await? {
         let log = pods(space).logs(&replica, &since).await?;
         if log.lines().any(|line| line.contains("Cannot follow pods") && line.contains("too old")) {
-            return Ok(true);
+            return Ok(Ok(()));
         }
-        eprintln!("{replica} said in these {seconds} s:\n{log}");
+        instead += &log;
     }
-    Ok(false)
+    Ok(Err(instead))
 }
