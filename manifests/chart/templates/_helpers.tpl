@@ -4,6 +4,11 @@
 {{/* The webhook configuration's: those are called in the order of their names. */}}
 {{- define "curfew.configuration" -}}00-curfew{{- end }}
 
+{{/* The PriorityClass of the replicas; nothing where there is none. */}}
+{{- define "curfew.priorityClass" -}}
+{{- .Values.priorityClass.name | default (.Values.priorityClass.create | ternary "curfew" "") -}}
+{{- end }}
+
 {{- define "curfew.labels" -}}
 app.kubernetes.io/name: curfew
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}

@@ -40,7 +40,6 @@ fn by_the_schema() {
         ("rights.namespaces=\"load\"", "namespaces"),
         ("admissionPolicy.enabled=\"yes\"", "admissionPolicy"),
         ("podDisruptionBudget.maxUnavailable=0", "maxUnavailable"),
-        ("priorityClass.name=\"\"", "priorityClass"),
         ("priorityClass.value=2000000000", "priorityClass"),
         ("drain.delay=10", "delay"),
         ("metrics.serviceMonitor.interval=30", "interval"),
