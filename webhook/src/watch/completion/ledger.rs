@@ -103,7 +103,9 @@ impl Ledger {
         let entry = self.pods.entry(uid.clone()).or_default();
         entry.list = self.list;
         let (mut mark_due, mut word_due) = (None, None);
-        let mut stuck_at = None;
+        if !matches!(pod.seen, Judgement::Done(_)) {
+            entry.stuck_at = None;
+        }
         match &pod.seen {
             Judgement::Nothing => {}
             Judgement::PassedOver(why) => word_due = Some((now.here + turn, word(About::PassedOver, why))),
@@ -121,20 +123,21 @@ impl Ledger {
                 if let Some(stuck) = stuck {
                     let Stuck { strategy, cause, text } = &**stuck;
                     let at = *entry.stuck_at.get_or_insert_with(|| now.here + patience(*at, now.wall));
-                    stuck_at = Some(at);
                     word_due = Some((at + turn, word(About::Stuck(strategy, *cause), text)));
                 }
             }
         }
-        entry.stuck_at = stuck_at;
-        let label = word_due.as_ref().and_then(|(_, word)| word.about.label());
-        if let Some(old) = entry.counted
-            && label != Some(old)
-        {
-            count(&mut self.stuck, old, -1);
-            entry.counted = label.inspect(|new| count(&mut self.stuck, *new, 1));
-        }
-        let word_due = word_due.filter(|(_, word)| entry.said & word.about.bit() == 0);
+        let is_said = word_due.as_ref().is_some_and(|(_, word)| entry.said & word.about.bit() != 0);
+        let counted = match &pod.seen {
+            // Between two crashes of what holds it.
+            Judgement::Done(Done { stuck: None, .. }) => entry.counted,
+            _ if is_said || entry.counted.is_some() => {
+                word_due.as_ref().and_then(|(_, word)| word.about.label())
+            }
+            _ => None,
+        };
+        entry.counts(counted, &mut self.stuck);
+        let word_due = word_due.filter(|_| !is_said);
         let is_same = |old: &Word, new: &Word| old.about.bit() == new.about.bit();
         plan(&mut self.marks, &uid, &mut entry.mark, mark_due, |_, _| true, |_, _| ());
         plan(&mut self.words, &uid, &mut entry.word, word_due, is_same, |old, new| *old = new);
@@ -142,15 +145,13 @@ impl Ledger {
 
     /// The pod is gone, or no longer runs.
     pub(super) fn forget(&mut self, uid: &str) {
-        let Some((uid, entry)) = self.pods.remove_entry(uid) else { return };
+        let Some((uid, mut entry)) = self.pods.remove_entry(uid) else { return };
+        entry.counts(None, &mut self.stuck);
         if let Some(at) = entry.mark.and_then(|task| task.at) {
             self.marks.remove(&(at, uid.clone()));
         }
         if let Some(at) = entry.word.and_then(|task| task.at) {
             self.words.remove(&(at, uid));
-        }
-        if let Some(label) = entry.counted {
-            count(&mut self.stuck, label, -1);
         }
     }
 
@@ -168,11 +169,11 @@ impl Ledger {
         let entry = self.pods.get_mut(&uid)?;
         let task = entry.word.as_mut()?;
         task.at = None;
-        if let (None, Some(label)) = (entry.counted, task.what.about.label()) {
-            count(&mut self.stuck, label, 1);
-            entry.counted = Some(label);
+        let word = task.what.clone();
+        if let Some(label) = word.about.label() {
+            entry.counts(Some(label), &mut self.stuck);
         }
-        Some(task.what.clone())
+        Some(word)
     }
 
     /// How marking it came out.
@@ -234,13 +235,21 @@ impl Ledger {
     }
 }
 
+// === impl Entry ===
+
+impl Entry {
+    /// As what it counts among the stuck from now on.
+    fn counts(&mut self, label: Option<Label>, stuck: &mut BTreeMap<Label, i64>) {
+        for (label, by) in [(self.counted, -1), (label, 1)] {
+            label.into_iter().for_each(|label| *stuck.entry(label).or_default() += by);
+        }
+        self.counted = label;
+    }
+}
+
 fn entry<'a>(pods: &'a mut HashMap<Arc<str>, Entry>, uid: &str) -> Option<(Arc<str>, &'a mut Entry)> {
     let uid = pods.get_key_value(uid)?.0.clone();
     pods.get_mut(&uid).map(|entry| (uid, entry))
-}
-
-fn count(stuck: &mut BTreeMap<Label, i64>, label: Label, by: i64) {
-    *stuck.entry(label).or_default() += by;
 }
 
 #[cfg(test)]

@@ -37,7 +37,8 @@ pub(super) fn pod(name: &str, namespace: &str) -> Value {
     })
 }
 
-fn at_work(name: &str) -> Value {
+/// The same, its main still at work.
+pub(super) fn at_work(name: &str) -> Value {
     let mut pod = pod(name, "n");
     pod["status"]["containerStatuses"][0]["state"] = json!({"running": {}});
     pod

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::wire::{Declared, Pod};
-use crate::plan::STATUS;
+use crate::plan::{REAPER_CONTAINER, STATUS};
 
 /// As much of the status as the watch goes by.
 #[derive(Debug, Default, Deserialize)]
@@ -39,7 +39,8 @@ impl Told {
         ["await", "reaper", "leave"].into_iter().find(|name| *name == self.strategy).unwrap_or("other")
     }
 
-    /// Who is who, unless a container with a part is not there: such a status was made for another pod.
+    /// Who is who, unless a container with a part is not there, or one that is there has none: such a status was made for
+    /// another pod, or came before somebody added to this one.
     pub(super) fn parts<'a>(&'a self, pod: &'a Pod<'a>) -> Result<Parts<'a>, String> {
         let mut parts = Parts { mains: Vec::new(), sidecars: Vec::new() };
         for (name, role) in &self.containers {
@@ -58,6 +59,10 @@ impl Told {
         }
         if parts.mains.is_empty() && self.strategy() != "leave" {
             return Err("it names no main container".to_owned());
+        }
+        let is_known = |name: &str| name == REAPER_CONTAINER || self.containers.contains_key(name);
+        if let Some(Declared { name, .. }) = pod.spec.containers.iter().find(|c| !is_known(&c.name)) {
+            return Err(format!("it does not name the container {:?}, which may be a main", &**name));
         }
         Ok(parts)
     }

@@ -130,6 +130,10 @@ fn a_status_that_lies_is_passed_over_with_its_reason() {
         (json!({"containers": {"linkerd-proxy": "classic sidecar linkerd"}}), "it names no main container"),
         (json!({"containers": {"main": "Main"}}), "it names no main container"),
         (json!({"containers": []}), "it cannot be read"),
+        (
+            json!({"containers": {"main": "main"}}),
+            "it does not name the container \"linkerd-proxy\", which may be a main",
+        ),
     ] {
         let mut pod = with_state("Never", exited(0));
         let annotations = pod["metadata"]["annotations"].as_object_mut().expect("annotations");

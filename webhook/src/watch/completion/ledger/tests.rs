@@ -2,7 +2,7 @@ use proptest::{collection::vec, prelude::*, sample};
 use serde_json::Value;
 
 use super::*;
-use crate::watch::completion::tests::pod;
+use crate::watch::completion::tests::{at_work, pod};
 
 const PODS: usize = 4;
 
@@ -163,9 +163,22 @@ fn a_pod_counts_as_stuck_from_when_it_is_said_until_it_is_gone() {
     let word = ledger.next_word(at).expect("due");
     assert_eq!(ledger.stuck(), &BTreeMap::from([(label, 1)]));
     ledger.said(&word.pod.uid, word.about, Settled::Done, at);
-    // Once is enough, and it still counts.
-    ledger.note(&stuck("p"), Now { here: at, ..now }, 0);
-    assert_eq!((ledger.words_at(), ledger.stuck()[&label]), (None, 1));
+    // Once is enough, and it still counts: while what holds it is between two crashes, and when its main was back for a while.
+    let mut between = pod("p", "n");
+    for status in between["status"]["containerStatuses"].as_array_mut().expect("a list") {
+        status["state"] = serde_json::json!({"terminated": {"exitCode": 1}});
+    }
+    for (seen, count) in [
+        (pod("p", "n"), 1),
+        (between.clone(), 1),
+        (pod("p", "n"), 1),
+        (at_work("p"), 0),
+        (between, 0),
+        (pod("p", "n"), 1),
+    ] {
+        ledger.note(&serde_json::from_str(&seen.to_string()).expect("a pod"), Now { here: at, ..now }, 0);
+        assert_eq!((ledger.words_at(), ledger.stuck()[&label]), (None, count), "{seen}");
+    }
     ledger.forget(&word.pod.uid);
     assert_eq!((ledger.len(), ledger.stuck()[&label]), (0, 0));
 }
