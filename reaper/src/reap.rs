@@ -28,6 +28,9 @@ use crate::{
 
 /// Between two looks at what cannot be watched.
 const UNWATCHED: Duration = Duration::from_secs(1);
+/// Between two looks at what can. In a sandbox (gVisor, Kata Containers) inotify tells nothing of what is written outside of it,
+/// and fails at nothing: <https://github.com/google/gvisor/issues/8089>.
+const UNTOLD: Duration = Duration::from_secs(20);
 /// What the last wrapper gets to quit the sidecars itself, so that they are asked once.
 const PRECEDENCE: Duration = Duration::from_secs(1);
 /// After the first look at whether the sidecars are up; each pause is twice the last, so that one that never comes up
@@ -104,32 +107,35 @@ impl Reaper {
             let unwatched = watch.renew().is_err();
             let now = Instant::now();
             let state = self.look();
-            match state {
-                State::Gone => return None,
-                State::Running if leaves => return None,
-                State::Finishing | State::Done if leaves => return Some(Effort::Once),
-                State::Done => return Some(Effort::Patient),
-                State::Finishing if now >= *finishing_since.get_or_insert(now) + PRECEDENCE => {
-                    return Some(Effort::Patient);
-                }
-                State::Finishing => {}
-                State::Running => finishing_since = None,
-            }
             if now >= look {
                 self.look_at_ports();
                 look = now + pause;
                 pause = pause.saturating_mul(2).min(Duration::from_secs(86_400));
             }
+            match state {
+                State::Gone => return None,
+                State::Running if leaves => return None,
+                State::Finishing | State::Done if leaves => return Some(Effort::Once),
+                State::Done => return Some(Effort::Patient),
+                // The image of one that was never up may still be on its way, for longer than anybody has patience. The
+                // watch says when it runs: as long as it does not, it does not hold the pod alone.
+                State::Finishing if self.all_were_up() => {
+                    if now >= *finishing_since.get_or_insert(now) + PRECEDENCE {
+                        return Some(Effort::Bounded);
+                    }
+                }
+                State::Finishing | State::Running => finishing_since = None,
+            }
             let due = [
                 unwatched.then_some(now + UNWATCHED),
                 finishing_since.map(|since| since + PRECEDENCE),
-                self.waves.iter().flatten().any(|sidecar| !sidecar.was_up()).then_some(look),
+                (!self.all_were_up()).then_some(look),
             ];
             let due = due.into_iter().flatten().min();
             if due.is_none() {
                 sys::let_go_of_code();
             }
-            sleep(signals, &watch, due);
+            sleep(signals, &watch, due.unwrap_or(now + UNTOLD));
         }
     }
 
@@ -163,6 +169,10 @@ impl Reaper {
         self.mains.as_ref().is_some_and(Mains::saw_proxies_gone)
     }
 
+    fn all_were_up(&self) -> bool {
+        self.waves.iter().flatten().all(Sidecar::was_up)
+    }
+
     /// When the mains are done, a refusal means *gone* of a sidecar that was up and *not yet* of one that was not, so
     /// it has to be known which are: one that has ended by itself would have its pod wait a minute for it.
     fn look_at_ports(&mut self) {
@@ -176,10 +186,10 @@ fn trouble(path: &Path, looked: io::Result<bool>) -> Option<String> {
 }
 
 /// Until a signal, a change, or that moment.
-fn sleep(signals: &Signals, watch: &Watch<'_>, until: Option<Instant>) {
+fn sleep(signals: &Signals, watch: &Watch<'_>, until: Instant) {
     let mut fds = vec![PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
     fds.extend(watch.descriptor().map(|watch| PollFd::from_borrowed_fd(watch, PollFlags::IN)));
-    let timeout = until.map(|until| drive::timespec(until.saturating_duration_since(Instant::now())));
+    let timeout = drive::timespec(until.saturating_duration_since(Instant::now()));
     // Whatever it says, all is looked at afterwards.
-    let _ = poll(&mut fds, timeout.as_ref());
+    let _ = poll(&mut fds, Some(&timeout));
 }

@@ -161,7 +161,8 @@ impl Farewell {
     }
 
     fn quit(&self, signals: &Signals, effort: Effort, message: &mut Message) {
-        let gone = quit::waves(signals, &self.waves, effort, &|| false, message) == Wave::Gone;
+        let others_did = || self.tombstones.as_ref().is_some_and(|own| own.mains.saw_proxies_gone());
+        let gone = quit::waves(signals, &self.waves, effort, &others_did, message) == Wave::Gone;
         let asked = self.waves.iter().any(|wave| !wave.is_empty());
         // Only if they are: who finds the marker does not ask them again.
         if let (true, Some(tombstones)) = (gone && asked, &self.tombstones)

@@ -4,7 +4,8 @@
 //! both quit the proxies, which harms nobody.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
@@ -89,6 +90,10 @@ impl Tombstones {
 
     /// Tells the reaper, and whoever looks, that the proxies are gone.
     pub(crate) fn mark(&self) -> io::Result<()> {
-        fs::write(self.mains.marker(), [])
+        // Another main, of another user, may have seen it, too.
+        match File::create_new(self.mains.marker()) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        }
     }
 }

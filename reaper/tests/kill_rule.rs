@@ -175,6 +175,22 @@ fn of_two_that_end_at_the_same_instant_at_least_one_quits_the_proxy() {
 }
 
 #[test]
+fn anothers_word_that_the_proxies_are_gone_holds_for_one_never_seen_up() {
+    let here = directory();
+    fs::write(here.path().join("b.done"), []).expect("write");
+    let proxy = StandIn::linkerd([127, 0, 0, 1]).any_port().never_ready().start().expect("a stand-in");
+    let message = MessageFile::empty();
+    let wrapper = Wrapper::new(Place::Plain)
+        .args(["--shutdown", &proxy.shutdown_url(), "--mains", "2", "--name", "a", "--tombstones"])
+        .args([here.path()])
+        .args(message.args());
+    let word = here.path().join("quit");
+    let ended = wrapper.shell(&format!("touch {}; exit 3", word.display())).run();
+    assert_eq!((ended.code, message.read().as_str()), (3, ""));
+    assert!(ended.took < Duration::from_secs(5), "{:?}", ended.took);
+}
+
+#[test]
 fn two_that_both_see_all_tombstones_both_find_the_proxy_gone() {
     let here = directory();
     fs::write(here.path().join("b.done"), []).expect("write");

@@ -4,7 +4,9 @@ mod support;
 
 use std::{
     fs,
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
+    process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -114,6 +116,23 @@ plain_and_as_pid_one! {
         pod.leave_tombstone("a");
         assert!(running.is_running() && proxy.shutdown_requests().is_empty());
         leaves_without_a_request(running, &proxy);
+    }
+
+    fn tombstones_alone_start_no_minute_for_a_sidecar_whose_image_is_still_to_come(place: Place) {
+        let late = Duration::from_secs(4);
+        let proxy = StandIn::linkerd(LOOPBACK).any_port().ready_after(late).start().expect("a stand-in");
+        let (pod, message) = (Pod::new(), MessageFile::empty());
+        let running = quitting(pod.reaper_beside(place, 1), &proxy, &message).start();
+        running.pid();
+        pod.leave_tombstone("main");
+        // Longer than the last wrapper has precedence: it would be at it.
+        thread::sleep(Duration::from_millis(1500));
+        pod.remove_tombstone("main");
+        let port = proxy.shutdown_url();
+        let port = port.trim_start_matches("http://").split('/').next().expect("its address").to_owned();
+        support::eventually("the sidecar is up", || TcpStream::connect(&port).ok());
+        leaves_without_a_request(running, &proxy);
+        assert_eq!(message.read(), "");
     }
 
     fn a_marker_means_that_nobody_has_to_be_asked(place: Place) {
@@ -228,6 +247,27 @@ fn without_inotify_it_looks_now_and_then() {
         !link.is_ok_and(|link| link.as_os_str() == "anon_inode:inotify")
     }));
     pod.project(UID);
+    quits(running, &proxy, &message);
+}
+
+#[test]
+fn what_inotify_does_not_tell_of_is_seen_all_the_same() {
+    if support::runner().is_some() {
+        return; // qemu's system calls are not its guest's
+    }
+    let (pod, proxy, message) = (Pod::new(), proxy(), MessageFile::empty());
+    let reaper = quitting(pod.reaper(Place::Plain), &proxy, &message);
+    let running = reaper.under(["unshare", "--user", "--map-root-user", "--mount"]).start();
+    support::sleeps_for_good(&running);
+    // Nothing happens to the directory that is watched; another covers it.
+    let other = Pod::new();
+    other.project(UID);
+    let covered = Command::new("nsenter")
+        .args(["--user", "--mount", "--preserve-credentials", "--target", &running.pid().to_string()])
+        .args(["mount", "--bind"])
+        .args([other.done_directory(), pod.done_directory()])
+        .status();
+    assert!(covered.expect("nsenter").success());
     quits(running, &proxy, &message);
 }
 
