@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_rustls::{
     TlsConnector,
     rustls::{
-        ClientConfig, RootCertStore, crypto,
+        AlertDescription, ClientConfig, Error, RootCertStore, crypto,
         pki_types::{CertificateDer, ServerName, pem::PemObject},
     },
 };
@@ -102,8 +102,9 @@ async fn shaken(api: &Api<Pod>, replica: &str, connector: &TlsConnector) -> Resu
     let stream = forward.take_stream(9443).ok_or(Refusal::Unreachable)?;
     let name = ServerName::try_from("curfew.curfew.svc").map_err(|error| Refusal::Tls(error.to_string()))?;
     let shaken = connector.connect(name, stream).await;
-    shaken.map(drop).map_err(|error| match error.kind() {
-        std::io::ErrorKind::InvalidData => Refusal::Tls(error.to_string()),
-        _ => Refusal::Unreachable,
+    shaken.map(drop).map_err(|error| match error.get_ref().and_then(|error| error.downcast_ref()) {
+        // Started just now, it has no certificate yet, and shows none that could be wrong.
+        None | Some(Error::AlertReceived(AlertDescription::AccessDenied)) => Refusal::Unreachable,
+        Some(error) => Refusal::Tls(error.to_string()),
     })
 }

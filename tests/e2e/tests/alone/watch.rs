@@ -200,18 +200,23 @@ async fn two_replicas_tell_every_pod_and_none_of_them_twice() -> Result<()> {
             all_end(space, SOME).await?;
             let after = patches(space).await?;
             let of = |outcome: &str| {
-                let count = |page: &[(String, f64)]| -> f64 {
-                    page.iter().filter(|(name, _)| name.contains(outcome)).map(|(_, count)| count).sum()
+                let count = |page: &[(String, f64)]| -> Vec<f64> {
+                    page.iter().filter(|(name, _)| name.contains(outcome)).map(|(_, count)| *count).collect()
                 };
-                count(&after) - count(&before)
+                count(&after).into_iter().zip(count(&before)).map(|(after, before)| after - before)
             };
-            // One that waits its turn acts after 2 s, whether the other was slow or gone; that may happen, and is harmless.
-            let (patched, wrong) = (of("patched"), of("conflict") + of("refused") + of("failed"));
+            let patched: Vec<_> = of("patched").collect();
+            let wrong: f64 = ["conflict", "refused", "failed"].into_iter().flat_map(of).sum();
             let jobs = f64::from(u32::try_from(SOME)?);
-            ensure!(patched >= jobs && patched <= 1.2 * jobs, "{patched} patches for {SOME} pods");
-            ensure!(wrong == 0.0, "{wrong} patches went wrong: {after:?}");
-            // Both had their share.
-            ensure!(after.iter().filter(|(name, _)| name.contains("patched")).count() == 2, "{after:?}");
+            // One that waits its turn acts after 2 s, whether the other was slow or gone; that may happen, and is harmless.
+            // If none waited it would be twice as many.
+            let all: f64 = patched.iter().sum();
+            ensure!(all >= jobs && all < 1.75 * jobs, "{patched:?} patches for {SOME} pods");
+            ensure!(wrong == 0.0, "{wrong} patches went wrong: {before:?}, {after:?}");
+            ensure!(
+                patched.len() == 2 && patched.iter().all(|share| *share > 0.0),
+                "both share: {patched:?}"
+            );
             Ok(())
         })
         .await
