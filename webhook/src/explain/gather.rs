@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use kube::Client;
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ use super::{
     testrun::{self, Answer, TestRun},
 };
 use crate::{
-    check::{self, Probe, Seen},
+    check::{self, Probe, Seen, Unseen},
     config::Config,
     inject::find,
     plan::INJECT_LABEL,
@@ -22,6 +23,10 @@ use crate::{
 
 /// k6 answers at once; what does not is held up by somebody in between.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Runners asked at once: a hundred that keep silent are not to take minutes.
+const AT_ONCE: usize = 16;
+/// What the API server says where it does not get to pods itself.
+const NO_WAY: [&str; 4] = ["i/o timeout", "no route to host", "network is unreachable", "No agent available"];
 
 /// A cluster that objects are looked up in.
 pub struct Cluster {
@@ -130,11 +135,12 @@ impl Cluster {
         run.starter = log(run.pod("starter"), "k6-curl").await;
         // Before, there is nobody to ask; afterwards nobody answers.
         if ["created", "started"].contains(&text(&run.object, "/status/stage")) {
-            for service in &services {
+            let asked = services.iter().map(async |service| {
                 let service = name_of(service);
                 let answer = self.ask(namespace, &service).await;
-                run.services.push((service, answer));
-            }
+                (service, answer)
+            });
+            run.services = stream::iter(asked).buffered(AT_ONCE).collect().await;
         }
         Ok(run)
     }
@@ -143,13 +149,19 @@ impl Cluster {
     async fn ask(&self, namespace: &str, service: &str) -> Seen<Answer> {
         let path = format!("/api/v1/namespaces/{namespace}/services/http:{service}:6565/proxy/v1/status");
         let Ok(answer) = tokio::time::timeout(PATIENCE, self.read(&path)).await else {
-            return Ok(Answer::Refused(format!("no answer within {} s", PATIENCE.as_secs())));
+            // Who drops this may let the operator in, and k6 may be slow: it is no refusal.
+            let why =
+                format!("no answer within {} s: k6 is busy, or a NetworkPolicy drops it", PATIENCE.as_secs());
+            return Err(Unseen(why));
         };
         match answer {
             Ok(text) => {
                 let status: Value = serde_json::from_str(&text).unwrap_or_default();
                 let paused = status.pointer("/data/attributes/paused").is_some_and(|paused| paused == true);
                 Ok(Answer::Up { paused })
+            }
+            Err(kube::Error::Api(status)) if NO_WAY.iter().any(|words| status.message.contains(words)) => {
+                Err(Unseen(format!("the API server does not get there: {}", status.message)))
             }
             Err(kube::Error::Api(status)) if !status.message.contains("resource \"services/proxy\"") => {
                 Ok(Answer::Refused(format!("{} {}", status.code, status.message)))

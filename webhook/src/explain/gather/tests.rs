@@ -103,6 +103,46 @@ async fn a_runner_is_asked_through_the_api_server_and_a_reset_is_told_as_what_th
     // Who may not ask knows nothing of it.
     let told = ask(with(&answers[..4])).await;
     assert!(!told.hangs && told.lines.iter().any(|line| line.text.contains("STRICT")), "{told:?}");
+    // Nor is it known of what the API server does not reach.
+    let mut apart = with(&answers);
+    apart[4].2 = failure(503, "error trying to reach service: dial tcp 10.0.0.1:6565: i/o timeout");
+    let told = ask(apart).await;
+    assert!(!told.hangs && said(&told, About::Unseen)[0].contains("does not get there"), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn runners_are_asked_at_once_and_one_that_keeps_silent_refuses_nothing() {
+    let (client, mut server) = client();
+    let services: Vec<_> =
+        (0..40).map(|number| json!({"metadata": {"name": format!("s-{number}")}})).collect();
+    let run =
+        json!({"metadata": {"namespace": "load", "name": "run"}, "spec": {}, "status": {"stage": "created"}});
+    let serving = tokio::spawn(async move {
+        let mut silent = Vec::new();
+        while let Some((request, send)) = server.next_request().await {
+            let answer = match request.uri().path() {
+                path if path.contains("/proxy/") => {
+                    silent.push(send);
+                    continue;
+                }
+                path if path.ends_with("/testruns/run") => run.clone(),
+                path if path.ends_with("/services") => json!({"items": services}),
+                _ => json!({"items": []}),
+            };
+            send.send_response(Response::new(Body::from(answer.to_string().into_bytes())));
+        }
+    });
+    let start = tokio::time::Instant::now();
+    let run = Cluster::new(client).testrun("load", "run").await.expect("a run");
+    serving.abort();
+    assert!(start.elapsed() < Duration::from_secs(16), "{:?}", start.elapsed());
+    let names: Vec<_> = run.services.iter().map(|(name, _)| name.clone()).collect();
+    assert_eq!(names, (0..40).map(|number| format!("s-{number}")).collect::<Vec<_>>());
+    assert!(
+        run.services
+            .iter()
+            .all(|(_, answer)| answer.as_ref().is_err_and(|why| why.0.contains("no answer within 5 s")))
+    );
 }
 
 #[tokio::test]

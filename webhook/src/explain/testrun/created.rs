@@ -1,9 +1,14 @@
 //! The runners: the operator waits until all are Running at one instant, and then asks each in plain HTTP.
 
+use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
+
 use super::{About, Answer, Explanation, K6, Surroundings, TestRun, container, held, pod, unmade};
-use crate::explain::containers::{name, phase};
+use crate::explain::containers::{name, phase, text};
 
 const STAGE: &str = "created";
+/// Seconds within which k6 listens, and is Ready.
+const SOON: i64 = 60;
 
 pub(super) fn explain(run: &TestRun, around: &Surroundings, told: &mut Explanation) {
     let (wanted, runners) = (run.parallelism(), run.runners());
@@ -38,22 +43,34 @@ pub(super) fn explain(run: &TestRun, around: &Surroundings, told: &mut Explanati
 
 /// All run: what keeps the operator from reaching them.
 fn asked(run: &TestRun, around: &Surroundings, told: &mut Explanation) {
-    let refused = run.services.iter().find_map(|(service, answer)| match answer {
-        Ok(Answer::Refused(why)) => Some((service, why)),
+    let refused = run.services.iter().filter_map(|(service, answer)| match answer {
+        Ok(Answer::Refused(why)) => Some((service, why, Refusal::of(why))),
         _ => None,
     });
-    if let Some((service, why)) = refused {
-        let meaning = if why.contains("403") || why.contains("Forbidden") {
-            "a policy of the mesh does not let it in"
-        } else if why.contains("no endpoints") {
-            "its runner is not Ready, so the Service leads nowhere"
-        } else {
-            "the mesh demands certificates (STRICT), which an operator outside of it does not have"
-        };
-        let why = format!(
-            "the operator's GET of {service}:6565/v1/status is refused, as one in plain HTTP from outside of the mesh is: {why}: {meaning}"
-        );
-        told.hangs(format!("{STAGE}: hangs"), why, run.again_in_the_open(around));
+    // What time does not mend counts first.
+    if let Some((service, why, Refusal { meaning, stays })) =
+        refused.min_by_key(|(.., refusal)| !refusal.stays)
+    {
+        let get = format!("the operator's GET of {service}:6565/v1/status");
+        if stays {
+            let why = format!(
+                "{get} is refused, as one in plain HTTP from outside of the mesh is: {why}: {meaning}"
+            );
+            told.hangs(format!("{STAGE}: hangs"), why, run.again_in_the_open(around));
+            return;
+        }
+        let why = format!("{get} does not get through: {why}: {meaning}");
+        told.say(About::State, format!("{STAGE}: all runners run, and not all answer yet"))
+            .say(About::Why, why);
+        let since = run.runners().into_iter().filter_map(|runner| runs_for(runner, around.now));
+        if since.min().is_some_and(|seconds| seconds > SOON) {
+            told.hangs = true;
+            let see = format!("kubectl -n {} describe pods -l k6_cr={}", run.namespace(), run.name());
+            let mend = format!(
+                "see why not for more than a minute: {see}; if the mesh refuses the kubelet's probe: "
+            );
+            told.say(About::Mend, mend + &run.again_in_the_open(around));
+        }
         return;
     }
     for (service, answer) in &run.services {
@@ -75,6 +92,40 @@ fn asked(run: &TestRun, around: &Surroundings, told: &mut Explanation) {
         )
         .say(About::Mend, run.again_in_the_open(around));
     }
+}
+
+/// Why the operator is refused.
+struct Refusal {
+    meaning: &'static str,
+    /// It is so until somebody mends it.
+    stays: bool,
+}
+
+impl Refusal {
+    /// By the words of a proxy, or of the API server that asked in the operator's place.
+    fn of(why: &str) -> Self {
+        let says = |words: &[&str]| words.iter().any(|word| why.contains(word));
+        let (meaning, stays) = if says(&["403", "Forbidden"]) {
+            ("a policy of the mesh does not let it in", true)
+        } else if says(&["no endpoints"]) {
+            ("its runner is not Ready, so the Service leads nowhere", false)
+        } else if says(&["onnection refused"]) {
+            ("k6 does not listen yet", false)
+        } else if says(&["reset by peer", "EOF", "broken pipe"]) {
+            ("the mesh demands certificates (STRICT), which an operator outside of it does not have", true)
+        } else {
+            ("somebody in between, or k6 itself, does not let it in", false)
+        };
+        Self { meaning, stays }
+    }
+}
+
+/// For how many seconds a runner's k6 runs.
+fn runs_for(runner: &Value, now: Timestamp) -> Option<i64> {
+    let statuses = runner.pointer("/status/containerStatuses")?.as_array()?;
+    let k6 = statuses.iter().find(|status| status["name"] == K6)?;
+    let since: Timestamp = text(k6, "/state/running/startedAt").parse().ok()?;
+    Some(now.as_second() - since.as_second())
 }
 
 /// What an exit code of a runner means that its own script does not.

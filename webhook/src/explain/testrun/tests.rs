@@ -104,10 +104,36 @@ fn runners_that_refuse_plain_http_hold_their_run_in_created() {
         &refused("503 connection reset by peer"),
         &["operator's GET of run-service-1", "STRICT", "port 6565"],
     );
+    hangs(&refused("503 error trying to reach service: EOF"), &["STRICT"]);
     hangs(&refused("403 RBAC: access denied"), &["policy"]);
-    hangs(&refused("503 no endpoints available"), &["not Ready"]);
     goes_on(&with(Ok(Answer::Up { paused: true })), &["makes the starter next"]);
     goes_on(&with(Err(Unseen("you may not".to_owned()))), &["you may not", "STRICT"]);
+}
+
+#[test]
+fn runners_that_are_not_up_yet_are_waited_for_and_after_a_minute_they_hang() {
+    let with = |since: &str, why: &[&str]| {
+        let runner = pod_of("1", K6, json!({"running": {"startedAt": since}}), running(), "Running");
+        let services = why.iter().map(|why| ("s".to_owned(), Ok(Answer::Refused((*why).to_owned()))));
+        TestRun { services: services.collect(), ..run("created", vec![runner]) }
+    };
+    let (just, long) = ("2026-01-01T11:59:30Z", "2026-01-01T11:58:30Z");
+    let refused = "503 error trying to reach service: dial tcp 10.0.0.1:6565: connect: connection refused";
+    // As a permissive proxy has it, whose `reset` is none.
+    let envoy = "503 upstream connect error or disconnect/reset before headers. reset reason: connection failure, transport \
+                 failure reason: delayed connect error: Connection refused";
+    let away = "503 no endpoints available for service \"s\"";
+    for (why, meaning) in
+        [(away, "not Ready"), (refused, "does not listen yet"), (envoy, "does not listen yet")]
+    {
+        goes_on(&with(just, &[why]), &["not all answer yet", meaning]);
+        assert!(
+            !told(&with(just, &[why])).1.contains("mend: "),
+            "a run that is about to begin is left alone"
+        );
+        hangs(&with(long, &[why]), &[meaning, "describe pods -l k6_cr=run", "port 6565"]);
+    }
+    hangs(&with(just, &[away, "503 connection reset by peer"]), &["STRICT"]);
 }
 
 #[test]
