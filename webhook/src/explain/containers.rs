@@ -31,6 +31,20 @@ pub(super) fn of(pod: &Value) -> Vec<Container> {
     statuses("initContainerStatuses").chain(statuses("containerStatuses")).map(Container::of).collect()
 }
 
+/// The one that made a pod Failed: what failed first, as the others are ended after it. Native sidecars do not count, as
+/// the kubelet ends them.
+pub(super) fn failed(pod: &Value) -> Option<Container> {
+    let list = |pointer: &str| pod.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    let is_native = |status: &&Value| {
+        let mut init = list("/spec/initContainers").filter(|container| container["name"] == status["name"]);
+        init.any(|container| container["restartPolicy"] == "Always")
+    };
+    let init = list("/status/initContainerStatuses").filter(|status| !is_native(status));
+    let all = list("/status/containerStatuses").chain(init).map(Container::of);
+    let failed = all.filter(|container| container.exit().is_some_and(|exit| exit != 0));
+    failed.min_by_key(Container::at)
+}
+
 /// A pod's text at this place, empty where there is none.
 pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
@@ -72,12 +86,17 @@ impl Container {
         }
     }
 
-    /// Seconds since it ended.
-    pub(super) fn since(&self, now: Timestamp) -> Option<i64> {
+    /// When it ended.
+    fn at(&self) -> Option<Timestamp> {
         match self.state {
-            State::Ended { at: Some(at), .. } => Some(now.as_second() - at.as_second()),
+            State::Ended { at, .. } => at,
             _ => None,
         }
+    }
+
+    /// Seconds since it ended.
+    pub(super) fn since(&self, now: Timestamp) -> Option<i64> {
+        self.at().map(|at| now.as_second() - at.as_second())
     }
 
     /// In words.

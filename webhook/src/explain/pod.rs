@@ -99,14 +99,16 @@ pub(super) fn waits(pod: &Value) -> Option<String> {
     {
         return Some(format!("it is not scheduled: {}", text(condition, "/message")));
     }
+    if let "Failed" = phase(pod)
+        && let Some(container) = containers::failed(pod)
+    {
+        return Some(format!("{} {}", container.name, container.told()));
+    }
     containers::of(pod).iter().find_map(|container| match &container.state {
         State::Waiting(reason, _)
             if !["PodInitializing", "ContainerCreating", ""].contains(&reason.as_str()) =>
         {
             Some(format!("{} is {}", container.name, container.told()))
-        }
-        State::Ended { exit, .. } if *exit != 0 && phase(pod) == "Failed" => {
-            Some(format!("{} {}", container.name, container.told()))
         }
         _ => None,
     })
@@ -182,5 +184,26 @@ pub(super) mod tests {
         failed["status"]["phase"] = json!("Failed");
         assert_eq!(said(&explain(&failed, &around(None)), About::State), "Failed");
         assert_eq!(waits(&failed).expect("a reason"), "main exited 69: proxy never ready");
+    }
+    #[test]
+    fn a_failure_is_the_mains_and_not_of_the_native_sidecar_that_the_kubelet_ended() {
+        let exited = |code: i32| json!({"terminated": {"exitCode": code}});
+        let pod = |gate: i32, main: Value| {
+            json!({"spec": {"restartPolicy": "Never",
+                    "initContainers": [{"name": "proxy", "restartPolicy": "Always"}, {"name": "gate"}],
+                    "containers": [{"name": "main"}]},
+                "status": {"phase": "Failed",
+                    "initContainerStatuses": [{"name": "proxy", "state": exited(143)}, {"name": "gate", "state": exited(gate)}],
+                    "containerStatuses": [{"name": "main", "state": main}]}})
+        };
+        assert_eq!(waits(&pod(0, exited(3))).as_deref(), Some("main exited 3"));
+        let never = json!({"waiting": {"reason": "PodInitializing"}});
+        assert_eq!(waits(&pod(69, never)).as_deref(), Some("gate exited 69"));
+        // A classic one is ended after the main.
+        let ended = |code: i32, at: &str| json!({"terminated": {"exitCode": code, "finishedAt": at}});
+        let (first, later) = (ended(3, "2026-01-01T00:00:00Z"), ended(143, "2026-01-01T00:00:05Z"));
+        let mut classic = meshed("a", "main", first, later);
+        classic["status"]["phase"] = json!("Failed");
+        assert_eq!(waits(&classic).as_deref(), Some("main exited 3"));
     }
 }
