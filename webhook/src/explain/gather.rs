@@ -100,7 +100,9 @@ impl Cluster {
             // There is nothing yet to see what was done: what would be.
             for template in find(&job).into_iter().filter_map(|found| Template::of(&job, found, None)) {
                 let probe = self.try_out(&template.pod, namespace, around).await;
-                told.lines.extend(around.expect_one(&template, namespace, Some(&probe)).lines);
+                let expected = around.expect_one(&template, namespace, Some(&probe));
+                told.hangs |= expected.hangs;
+                told.lines.extend(expected.lines);
             }
         }
         Ok(told)

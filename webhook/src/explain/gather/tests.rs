@@ -71,6 +71,37 @@ async fn what_is_not_there_or_not_allowed_is_said_by_name() {
 }
 
 #[tokio::test]
+async fn a_job_without_a_pod_hangs_where_its_pod_would_be_left_to() {
+    let template = json!({"spec": {"restartPolicy": "Never", "containers": [{"name": "main"}]}});
+    let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"namespace": "load", "name": "a"},
+        "spec": {"suspend": true, "template": template}});
+    for (strategy, hangs) in [("leave", true), ("native", false)] {
+        let status = json!({"strategy": strategy, "reason": "because"}).to_string();
+        let made = json!({"metadata": {"annotations": {"curfew.dev/status": status}}}).to_string();
+        let list = json!({"items": []}).to_string();
+        let (client, mut server) = client();
+        let answer = async {
+            while let Some((request, send)) = server.next_request().await {
+                let answer = match (request.method().as_str(), request.uri().path()) {
+                    ("POST", _) => made.clone(),
+                    (_, path) if path.ends_with("/jobs/a") => job.to_string(),
+                    _ => list.clone(),
+                };
+                send.send_response(Response::new(Body::from(answer.into_bytes())));
+            }
+        };
+        let (cluster, around) = (Cluster::new(client), around(Some("enabled")));
+        let target = "job/a".parse().expect("a target");
+        let told = tokio::select! {
+            told = cluster.explain(&target, "load", &around) => told.expect("an explanation"),
+            () = answer => panic!("nobody asks"),
+        };
+        assert_eq!(told.hangs, hangs, "{told:?}");
+        assert_eq!(said(&told, About::Would), [format!("{strategy}: because")]);
+    }
+}
+
+#[tokio::test]
 async fn a_runner_is_asked_through_the_api_server_and_a_reset_is_told_as_what_the_operator_meets() {
     let list = |items: serde_json::Value| json!({"items": items}).to_string();
     let labels = json!({"app": "k6", "k6_cr": "run", "runner": "true", "job-name": "run-1"});
