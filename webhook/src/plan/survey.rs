@@ -131,7 +131,13 @@ impl<'a> Survey<'a> {
         self.sidecars.iter().filter(|found| found.form == Form::Classic && found.row.handled_by.is_none())
     }
 
-    /// The sidecars that do not.
+    /// Those that somebody else ends, and who does.
+    pub fn handled(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let classic = self.sidecars.iter().filter(|found| found.form == Form::Classic);
+        classic.filter_map(|found| Some((&*found.container.name, found.row.handled_by.as_deref()?)))
+    }
+
+    /// The sidecars that do not hold it.
     pub fn native(&self) -> impl Iterator<Item = &Found<'a>> {
         self.sidecars.iter().filter(|found| found.form == Form::Native)
     }
@@ -155,11 +161,8 @@ impl<'a> Survey<'a> {
         if has_work || self.native().any(|found| found.stripped) {
             return None;
         }
-        let mut left = self.sidecars.iter().filter(|found| found.form == Form::Classic);
-        Some(match (left.next(), self.sidecars.is_empty()) {
-            (Some(Found { container, row, .. }), _) => {
-                format!("{}: {}", container.name, row.handled_by.as_deref().unwrap_or_default())
-            }
+        Some(match (self.handled().next(), self.sidecars.is_empty()) {
+            (Some((container, who)), _) => format!("{container}: {who}"),
             (None, true) => "no sidecar in the pod".to_owned(),
             (None, false) => "every sidecar is native and ready before the mains start".to_owned(),
         })

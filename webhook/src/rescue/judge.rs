@@ -211,7 +211,11 @@ fn hangs(pod: &Pod<'_>, state: &State, circumstances: Circumstances<'_>) -> Resu
     }
     let holders = holders(pod, state, &survey, &is_helper);
     if holders.is_empty() {
-        return Err("all its containers have ended".to_owned());
+        let mut left = survey.handled().filter(|(container, _)| state.terminated(container).is_none());
+        return Err(match left.next() {
+            Some((container, who)) => format!("only {container} still runs: {who}"),
+            None => "all its containers have ended".to_owned(),
+        });
     }
     let age = since.map_or(Duration::MAX, |since| age(since, now));
     if age < older_than {

@@ -148,6 +148,15 @@ fn native_sidecars_hold_nothing() {
 }
 
 #[test]
+fn a_sidecar_that_its_mesh_ends_is_told_to_run_still() {
+    let kuma = |state| (json!({"name": "kuma-sidecar", "image": "kuma/kuma-dp:2.9"}), state);
+    let who =
+        "only kuma-sidecar still runs: Kuma's control plane quits it when every other container is done";
+    assert_eq!(fine(&pod("Never", &[main(), kuma(running())])), who);
+    assert_eq!(fine(&pod("Never", &[main(), kuma(ended(0))])), "all its containers have ended");
+}
+
+#[test]
 fn sidecars_that_carry_no_traffic_come_first() {
     let hanging = hangs(&pod("Never", &[linkerd(), main(), helper()]));
     let names: Vec<_> = hanging.sidecars.iter().map(|holder| holder.container.as_str()).collect();
