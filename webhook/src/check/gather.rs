@@ -205,11 +205,18 @@ fn opted_in(facts: &Facts) -> Vec<String> {
     enabled.collect()
 }
 
+/// Curfew is asked about no pod of a namespace that opts out, not even about one that has the label itself.
+fn is_disabled(namespace: &Namespace) -> bool {
+    let labels = namespace.metadata.labels.as_ref();
+    labels.and_then(|labels| labels.get(INJECT_LABEL)).is_some_and(|label| label == "disabled")
+}
+
 /// A pod that is not really made, in each namespace that opted in.
 async fn probes(client: &Client, facts: &Facts, fallback: &str) -> BTreeMap<String, Probe> {
     let mut names = opted_in(facts);
     let known = facts.namespaces.iter().flatten().find(|one| one.metadata.name.as_deref() == Some(fallback));
-    let left_out = known.is_some_and(|namespace| facts.left_out_by(namespace).is_some());
+    let left_out =
+        known.is_some_and(|namespace| is_disabled(namespace) || facts.left_out_by(namespace).is_some());
     if names.is_empty() && fallback != facts.own && !left_out {
         names.push(fallback.to_owned());
     }

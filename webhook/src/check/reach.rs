@@ -1,6 +1,11 @@
 //! Whether the API server reaches Curfew, by a pod that is not really made.
 
-use super::{Facts, Finding, Probe, known, settings};
+use super::{Facts, Finding, Probe, known, probe, settings};
+use crate::{
+    admission::{Engine, Outcome, Surroundings},
+    config::Config,
+    plan::{Kubelets, Namespace},
+};
 
 const SUBJECT: &str = "webhook";
 
@@ -30,6 +35,12 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
 }
 
 fn unpatched(facts: &Facts, namespace: &str) -> Finding {
+    if let Some(why) = left_alone(facts, namespace) {
+        let text = format!(
+            "pods of {namespace} are left as they come, as {why}: whether Curfew is asked about them is not seen"
+        );
+        return Finding { seen: false, ..Finding::note(SUBJECT, text) };
+    }
     let finding =
         Finding::fail(SUBJECT, format!("a pod of {namespace} comes back without Curfew having been asked"));
     let ignores =
@@ -40,6 +51,23 @@ fn unpatched(facts: &Facts, namespace: &str) -> Finding {
     } else {
         "see that the webhook configuration is there and its namespaceSelector lets the namespace in".to_owned()
     })
+}
+
+/// Why Curfew does nothing to this check's pod there, asked or not, if that is what it was told.
+fn left_alone(facts: &Facts, namespace: &str) -> Option<&'static str> {
+    let config = settings::read(facts).ok().flatten().or_else(|| Config::builtin().ok())?;
+    let mut known = facts.namespaces.iter().flatten();
+    let found = known.find(|one| one.metadata.name.as_deref() == Some(namespace));
+    let annotations = found.and_then(|one| one.metadata.annotations.clone()).unwrap_or_default();
+    let around = Surroundings {
+        namespace: &Namespace { annotations, ..Namespace::default() },
+        kubelets: &Kubelets::default(),
+        watch: false,
+    };
+    match Engine::new(config).decide(probe::pod(), None, around, None) {
+        Outcome::Untouched(why) => Some(why),
+        Outcome::Planned { .. } | Outcome::Failed(_) => None,
+    }
 }
 
 /// What the API server's words mean.
@@ -106,7 +134,7 @@ mod tests {
     use super::*;
     use crate::check::{
         Severity, Unseen,
-        tests::{facts, running},
+        tests::{configured, facts, namespace, running},
     };
     use serde_json::json;
 
@@ -133,6 +161,24 @@ mod tests {
             without.severity == Severity::Fail && without.finding.contains("without Curfew"),
             "{without:?}"
         );
+    }
+
+    #[test]
+    fn a_pod_that_curfew_was_told_to_leave_alone_fails_nothing() {
+        let made = || [("load".to_owned(), Probe::Made(Box::new(json!({"metadata": {}}))))].into();
+        let (by_default, mut by_annotation) = (configured("defaults: {strategy: off}"), facts());
+        let annotation =
+            |value: &str| Ok(vec![namespace("load", json!({}), json!({"curfew.dev/strategy": value}))]);
+        by_annotation.namespaces = annotation("off");
+        for mut facts in [by_default, by_annotation] {
+            facts.probes = made();
+            let found = check(&facts).remove(0);
+            assert!(found.severity == Severity::Note && !found.seen, "{found:?}");
+            assert!(found.finding.contains("as curfew.dev/strategy is off"), "{found:?}");
+        }
+        let mut overruled = configured("defaults: {strategy: off}");
+        (overruled.namespaces, overruled.probes) = (annotation("auto"), made());
+        assert_eq!(check(&overruled)[0].severity, Severity::Fail);
     }
 
     #[test]

@@ -20,12 +20,16 @@ pub(super) fn explain(pod: &Value, around: &Surroundings) -> Explanation {
     let (namespace, name) = (text(pod, "/metadata/namespace"), name(pod));
     let mut told = Explanation::of("pod", name, namespace);
     let status = status_of(pod);
+    let asked = around.asked(pod, namespace);
+    // Where the label itself opts out, that is the better reason.
+    let left_alone = around.left_alone(pod).filter(|_| !matches!(asked, Err((_, None))));
     match verdict(pod, around) {
         Some(Verdict::Hangs(hanging)) => {
             let (state, mend) = held(&hanging);
-            let why = match &status {
-                Some(status) => format!("Curfew came to `{}`: {}", status.strategy, status.reason),
-                None => "nobody ends its sidecars: Curfew was not asked about it".to_owned(),
+            let why = match (&status, left_alone) {
+                (Some(status), _) => format!("Curfew came to `{}`: {}", status.strategy, status.reason),
+                (None, Some(why)) => format!("nobody ends its sidecars: {why}"),
+                (None, None) => "nobody ends its sidecars: Curfew was not asked about it".to_owned(),
             };
             told.hangs(state, why, mend);
         }
@@ -39,20 +43,22 @@ pub(super) fn explain(pod: &Value, around: &Surroundings) -> Explanation {
     if let Some(why) = waits(pod) {
         told.say(About::Why, why);
     }
-    match &status {
-        Some(status) => say(About::Curfew, status, &mut told),
-        None => match around.asked(pod, namespace) {
-            Err((why, mend)) => {
-                told.say(About::Curfew, format!("was not asked: {why}"));
-                if let Some(mend) = mend.filter(|_| told.hangs) {
-                    told.say(About::Mend, format!("for those to come: {mend}"));
-                }
+    match (&status, left_alone, asked) {
+        (Some(status), ..) => say(About::Curfew, status, &mut told),
+        (None, Some(why), _) => {
+            told.say(About::Curfew, format!("leaves it as it came: {why}"));
+        }
+        (None, None, Err((why, mend))) => {
+            told.say(About::Curfew, format!("was not asked: {why}"));
+            if let Some(mend) = mend.filter(|_| told.hangs) {
+                told.say(About::Mend, format!("for those to come: {mend}"));
             }
-            Ok(()) => {
-                let text = "was not asked, or not then: the label came later than the pod, or failurePolicy is Ignore";
-                told.say(About::Curfew, text);
-            }
-        },
+        }
+        (None, None, Ok(())) => {
+            let text =
+                "was not asked, or not then: the label came later than the pod, or failurePolicy is Ignore";
+            told.say(About::Curfew, text);
+        }
     }
     let role = |name: &str| status.as_ref().and_then(|status| status.containers.get(name));
     for container in containers::of(pod) {
@@ -119,7 +125,7 @@ pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::explain::gather::tests::around;
+    use crate::{explain::gather::tests::around, plan::STRATEGY};
 
     /// A pod of Linkerd's shape whose main has ended, or not.
     pub(in crate::explain) fn meshed(name: &str, main: &str, main_state: Value, proxy_state: Value) -> Value {
@@ -157,6 +163,20 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn one_that_curfew_was_told_to_leave_alone_is_told_so_whatever_the_labels_say() {
+        for label in [None, Some("enabled")] {
+            let mut around = around(label);
+            around.namespace.annotations.insert(STRATEGY.to_owned(), "off".to_owned());
+            let told = explain(&meshed("a", "main", done(), json!({"running": {}})), &around);
+            assert_eq!(said(&told, About::Curfew), "leaves it as it came: curfew.dev/strategy is off");
+            assert_eq!(said(&told, About::Why), "nobody ends its sidecars: curfew.dev/strategy is off");
+            assert_eq!(said(&told, About::Mend), "curfew rescue -n load a --yes");
+        }
+        let told = explain(&meshed("a", "main", done(), json!({"running": {}})), &around(Some("disabled")));
+        assert!(said(&told, About::Curfew).starts_with("was not asked: the label"), "{told:?}");
+    }
+
+    #[test]
     fn one_at_work_does_not_and_what_curfew_did_is_told() {
         let mut pod = meshed("a", "main", json!({"running": {}}), json!({"running": {}}));
         let status = json!({"strategy": "await", "reason": "because", "containers": {"main": "main"}});
@@ -185,6 +205,7 @@ pub(super) mod tests {
         assert_eq!(said(&explain(&failed, &around(None)), About::State), "Failed");
         assert_eq!(waits(&failed).expect("a reason"), "main exited 69: proxy never ready");
     }
+
     #[test]
     fn a_failure_is_the_mains_and_not_of_the_native_sidecar_that_the_kubelet_ended() {
         let exited = |code: i32| json!({"terminated": {"exitCode": code}});

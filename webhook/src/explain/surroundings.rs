@@ -98,6 +98,24 @@ impl Surroundings {
         }
     }
 
+    /// Why Curfew does nothing to this pod, asked or not, if that is what it was told.
+    pub(super) fn left_alone(&self, pod: &Value) -> Option<&'static str> {
+        match self.decide(pod.clone(), None) {
+            Outcome::Untouched(why) => Some(why),
+            Outcome::Planned { .. } | Outcome::Failed(_) => None,
+        }
+    }
+
+    /// What the planner makes of a pod as it stands, or of the template it comes from.
+    fn decide(&self, raw: Value, template_of: Option<&Value>) -> Outcome {
+        let around = admission::Surroundings {
+            namespace: &self.namespace,
+            kubelets: &self.kubelets,
+            watch: self.config.settings.watch,
+        };
+        Engine::new(self.config.clone()).decide(raw, template_of, around, None)
+    }
+
     /// What would be done to what is in a file, as far as that can be said. `probes` are of its templates, one for
     /// each; without a cluster there are none.
     pub fn expect(&self, subject: &Subject, namespace: &str, probes: &[Probe]) -> Explanation {
@@ -130,13 +148,7 @@ impl Surroundings {
         probe: Option<&Probe>,
     ) -> Explanation {
         let mut told = explanation(&template.object, namespace);
-        let engine = Engine::new(self.config.clone());
-        let around = admission::Surroundings {
-            namespace: &self.namespace,
-            kubelets: &self.kubelets,
-            watch: self.config.settings.watch,
-        };
-        let planned = engine.decide(template.template.clone(), Some(&template.pod), around, None);
+        let planned = self.decide(template.template.clone(), Some(&template.pod));
         let asked = self.asked(&template.pod, namespace);
         // A label that is missing has a mend of its own.
         let opted_out = matches!(asked, Err((_, None))) || !matches!(planned, Outcome::Planned { .. });

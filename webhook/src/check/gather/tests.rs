@@ -114,6 +114,17 @@ async fn a_pod_is_tried_where_the_label_is_and_made_nowhere() {
 }
 
 #[tokio::test]
+async fn where_none_has_the_label_ones_own_namespace_is_tried_unless_it_opts_out() {
+    for (labels, tried) in [(json!({}), 1), (json!({"curfew.dev/inject": "disabled"}), 0)] {
+        let own = json!({"metadata": {"name": "default", "labels": labels}});
+        let (facts, _) =
+            gathered(vec![("GET", "/version", version()), ("GET", "/api/v1/namespaces", list(json!([own])))])
+                .await;
+        assert_eq!(facts.probes.len(), tried);
+    }
+}
+
+#[tokio::test]
 async fn nodes_and_pull_secrets_are_those_that_the_configuration_names() {
     let config = "{nodes: {selector: type!=virtual-kubelet}, reaper: {imagePullSecrets: [mirror]}}";
     let load = json!({"metadata": {"name": "load", "labels": {"curfew.dev/inject": "enabled"}}});
