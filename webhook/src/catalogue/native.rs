@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Native {
     /// Init containers that redirect the pod's traffic: it goes behind the last of them, so that init containers
-    /// before them keep the plain network they had. In front of all where the pod has none of them.
+    /// before them keep the plain network they had. In front of all where the pod has none of them, but for init
+    /// containers with which it shares an `emptyDir`: they may write what it reads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub behind: Vec<String>,
     /// Init containers that prove that redirection is on before any container runs (by a CNI plugin). They come

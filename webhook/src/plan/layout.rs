@@ -3,7 +3,10 @@
 use serde::Serialize;
 
 use super::{Found, HookEdit, Survey, gate, reaper};
-use crate::{catalogue::Native, pod::Pod};
+use crate::{
+    catalogue::Native,
+    pod::{Container, Pod, Volume},
+};
 
 /// A container that changes its place.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -49,10 +52,11 @@ pub(super) struct Layout<'a> {
     /// Places in `containers` that are left.
     taken: Vec<usize>,
     moves: Vec<Move>,
+    volumes: &'a [Volume<'a>],
 }
 
 struct Slot<'a> {
-    name: &'a str,
+    container: &'a Container<'a>,
     kind: Kind,
 }
 
@@ -73,53 +77,67 @@ impl<'a> Layout<'a> {
             None => Kind::Other,
         };
         let containers = pod.spec.init_containers.iter().enumerate();
-        let order = containers.map(|(index, c)| Slot { name: &c.name, kind: kind(index) }).collect();
+        let order = containers.map(|(index, container)| Slot { container, kind: kind(index) }).collect();
         // A reaper of an earlier pass is taken out before anything moves.
         let reapers = pod.spec.containers.iter().enumerate().filter(|(_, c)| reaper::is_reaper(c));
         let taken = reapers.map(|(index, _)| index).collect();
-        Self { order, front: 0, taken, moves: Vec::new() }
+        Self { order, front: 0, taken, moves: Vec::new(), volumes: &pod.spec.volumes }
     }
 
     /// Whether an init container has this name.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.order.iter().any(|slot| slot.name == name)
+        self.order.iter().any(|slot| slot.container.name == name)
     }
 
     /// Brings a classic sidecar in. First those that carry traffic: the others go behind them, so that they have a
     /// network from their start to their end (the kubelet ends sidecars from the last one on).
     pub(super) fn bring_in(&mut self, found: &Found<'a>, row: &Native, conversion: Conversion) {
-        let (name, carries) = (&*found.container.name, found.row.carries_traffic);
-        let to = self.place_for(row, carries);
+        let (container, carries) = (found.container, found.row.carries_traffic);
+        let to = self.place_for(container, row, carries);
         if to <= self.front {
             self.front += 1;
         }
         let gone = self.taken.iter().filter(|index| **index < found.index).count();
         let from = Place::Container(found.index - gone);
         self.taken.push(found.index);
-        self.order.insert(to, Slot { name, kind: Kind::Sidecar { moved: true, carries } });
-        self.moves.push(Move { container: name.to_owned(), from, to, conversion: Some(conversion) });
+        self.order.insert(to, Slot { container, kind: Kind::Sidecar { moved: true, carries } });
+        let container = str::to_owned(&container.name);
+        self.moves.push(Move { container, from, to, conversion: Some(conversion) });
     }
 
-    fn place_for(&mut self, row: &Native, carries: bool) -> usize {
+    fn place_for(&mut self, sidecar: &Container<'_>, row: &Native, carries: bool) -> usize {
         let is_one_of = |slot: &Slot<'_>, names: &[String]| {
-            slot.kind == Kind::Other && names.iter().any(|n| n == slot.name)
+            slot.kind == Kind::Other && names.iter().any(|name| slot.container.name == *name)
         };
         let is_carrier = |slot: &Slot<'_>| matches!(slot.kind, Kind::Sidecar { carries: true, .. });
         let own = self.order.iter().rposition(|slot| is_one_of(slot, &row.behind));
-        let carrier = || self.order.iter().rposition(is_carrier).filter(|_| !carries);
-        if let Some(before) = own.or_else(carrier) {
-            // Behind those that came in before it, so that their order stays.
-            let after = self.order[before + 1..].iter();
-            let came_in = |slot: &&Slot<'_>| matches!(slot.kind, Kind::Sidecar { moved: true, .. });
-            return before + 1 + after.take_while(came_in).count();
+        let carrier = self.order.iter().rposition(is_carrier).filter(|_| !carries);
+        if own.or(carrier).is_none() {
+            let slots = self.order.iter().enumerate();
+            let validators = slots.filter(|(_, slot)| is_one_of(slot, &row.validators));
+            let places: Vec<_> = validators.map(|(place, _)| place).collect();
+            for place in places {
+                self.bring_forward(place);
+            }
         }
-        let slots = self.order.iter().enumerate();
-        let validators = slots.filter(|(_, slot)| is_one_of(slot, &row.validators));
-        let places: Vec<_> = validators.map(|(place, _)| place).collect();
-        for place in places {
-            self.bring_forward(place);
-        }
-        self.front
+        let Some(before) = own.or_else(|| carrier.max(self.feeder(sidecar))) else { return self.front };
+        // Behind those that came in before it, so that their order stays.
+        let after = self.order[before + 1..].iter();
+        let came_in = |slot: &&Slot<'_>| matches!(slot.kind, Kind::Sidecar { moved: true, .. });
+        before + 1 + after.take_while(came_in).count()
+    }
+
+    /// The last init container, of those that are not at the front, that may write what the sidecar reads (its
+    /// configuration, a credential): they share a folder that is empty before, and the sidecar came after it so far.
+    fn feeder(&self, sidecar: &Container<'_>) -> Option<usize> {
+        let is_empty = |name: &str| self.volumes.iter().any(|v| v.name == name && v.empty_dir.is_some());
+        let folders = sidecar.volume_mounts.iter().map(|mount| &*mount.name).filter(|name| is_empty(name));
+        let folders: Vec<_> = folders.collect();
+        let feeds = |slot: &Slot<'_>| {
+            let mut mounts = slot.container.volume_mounts.iter();
+            slot.kind == Kind::Other && mounts.any(|mount| folders.contains(&&*mount.name))
+        };
+        self.order.iter().rposition(feeds).filter(|place| *place >= self.front)
     }
 
     /// Behind everything brought there before it. What stands between moves back by one, so other places hold.
@@ -129,7 +147,8 @@ impl<'a> Layout<'a> {
         }
         if place > self.front {
             let slot = self.order.remove(place);
-            let (container, from, to) = (slot.name.to_owned(), Place::Init(place), self.front);
+            let container = str::to_owned(&slot.container.name);
+            let (from, to) = (Place::Init(place), self.front);
             self.moves.push(Move { container, from, to, conversion: None });
             self.order.insert(to, slot);
         }
@@ -138,7 +157,8 @@ impl<'a> Layout<'a> {
 
     /// The names of the sidecars in their order.
     pub(super) fn sidecars(&self) -> impl Iterator<Item = &'a str> {
-        self.order.iter().filter(|slot| matches!(slot.kind, Kind::Sidecar { .. })).map(|slot| slot.name)
+        let sidecars = self.order.iter().filter(|slot| matches!(slot.kind, Kind::Sidecar { .. }));
+        sidecars.map(|slot| &*slot.container.name)
     }
 
     /// The moves, without a gate.
