@@ -129,7 +129,8 @@ pub(super) fn is_installer(container: &Container<'_>) -> bool {
 
 fn installer(pod: &Pod<'_>, mains: &[(usize, &Container<'_>)], settings: &Settings) -> AddedContainer {
     let command = [IN_IMAGE, "install", BIN_DIR].map(str::to_owned).into();
-    let mut installer = container(INSTALLER, command, resources::of_largest(mains, settings), pod, settings);
+    let mut installer =
+        container(INSTALLER, command, resources::of_largest(pod, mains, settings), pod, settings);
     let bin = AddedMount { name: BIN_VOLUME, mount_path: BIN_DIR, read_only: false };
     installer.volume_mounts.insert(0, bin);
     installer

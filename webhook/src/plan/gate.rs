@@ -32,7 +32,7 @@ pub(super) fn container(
     }
     // The default, as nothing else is said of the container's.
     flag("--message", "/dev/termination-log");
-    deliver::container(GATE, command, resources::of_largest(&survey.mains, settings), pod, settings)
+    deliver::container(GATE, command, resources::of_largest(pod, &survey.mains, settings), pod, settings)
 }
 
 /// Why there cannot be a gate, if so: something else has a name of it.

@@ -15,14 +15,21 @@ const LIMIT_RANGER: &str = "kubernetes.io/limit-ranger";
 
 /// Those of the largest main: an init container's request is a maximum over the pod, not a summand, so this asks
 /// the cluster for nothing more, keeps the pod's QoS class, and passes every LimitRange the main passes.
-pub(super) fn of_largest(mains: &[(usize, &Container<'_>)], settings: &Settings) -> Option<Value> {
-    if let Some(resources) = &settings.reaper.resources {
+pub(super) fn of_largest(
+    pod: &Pod<'_>,
+    mains: &[(usize, &Container<'_>)],
+    settings: &Settings,
+) -> Option<Value> {
+    // Beside some for all containers together, what is configured may be more than those.
+    if let Some(resources) = &settings.reaper.resources
+        && !pod.spec.has_resources()
+    {
         return Some(json!(resources));
     }
     let size = |resources: &Value, name: &str| {
         ["limits", "requests"]
             .iter()
-            .filter_map(|list| Quantity::parse(resources.get(list)?.get(name)?.as_str()?))
+            .filter_map(|list| Quantity::parse(&amount(resources, list, name)?))
             .next()
     };
     let with_size = mains.iter().filter_map(|(_, main)| {
@@ -32,6 +39,15 @@ pub(super) fn of_largest(mains: &[(usize, &Container<'_>)], settings: &Settings)
     with_size
         .reduce(|largest, next| if next.0 > largest.0 { next } else { largest })
         .map(|(_, resources)| compute_only(&resources))
+}
+
+/// How much of one resource; what people write as a number (`cpu: 1`) is a quantity, too.
+fn amount(resources: &Value, list: &str, name: &str) -> Option<String> {
+    match resources.get(list)?.get(name)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 /// Without devices, huge pages and claims: copying a file needs none.
@@ -53,12 +69,12 @@ fn compute_only(resources: &Value) -> Value {
 ///
 /// It is given no more than the smallest of the others, and what that has where a LimitRange may have a minimum.
 pub(super) fn standing_by(pod: &Pod<'_>, others: &[&Container<'_>], settings: &Settings) -> Option<Value> {
-    if let Some(resources) = &settings.reaper.resources {
-        return Some(json!(resources));
-    }
     if pod.spec.has_resources() {
         // They are for all containers together, and the requests of these must not exceed them.
         return None;
+    }
+    if let Some(resources) = &settings.reaper.resources {
+        return Some(json!(resources));
     }
     let theirs: Vec<_> = others.iter().map(|container| container.resources().unwrap_or_default()).collect();
     let is_ranged = pod.metadata.annotation(LIMIT_RANGER).is_some();
@@ -66,8 +82,7 @@ pub(super) fn standing_by(pod: &Pod<'_>, others: &[&Container<'_>], settings: &S
     for (list, all) in [("limits", true), ("requests", false)] {
         let mut amounts = Map::new();
         for (name, enough) in OF_REAPER {
-            let of = |resources: &Value| Some(resources.get(list)?.get(name)?.as_str()?.to_owned());
-            let found: Vec<_> = theirs.iter().filter_map(of).collect();
+            let found: Vec<_> = theirs.iter().filter_map(|resources| amount(resources, list, name)).collect();
             let smaller = |a: String, b: String| {
                 if Quantity::parse(&b) < Quantity::parse(&a) { b } else { a }
             };
