@@ -227,6 +227,11 @@ fn clipped(text: String) -> String {
 // === impl Edits ===
 
 impl Edits {
+    /// Whether this main, by its place in `containers`, is wrapped; not one that only gets its own command back.
+    fn waits(&self, main: usize) -> bool {
+        self.wraps.iter().any(|wrap| wrap.index == main && !wrap.mounts.is_empty())
+    }
+
     /// Whether something is added whose image has to be pulled.
     fn bring_an_image(&self) -> bool {
         let gated = self.native.as_ref().is_some_and(|native| native.gate.is_some());

@@ -1,4 +1,4 @@
-//! Hooks of a sidecar that becomes a native one.
+//! Hooks: of a sidecar that becomes a native one, and what the kubelet waits for before it starts the next container.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -67,6 +67,12 @@ pub(super) fn edits(
         None if own.is_some() => vec![HookEdit::Remove],
         None => Vec::new(),
     })
+}
+
+/// Whether a container has a hook that the kubelet sees through before it starts the next one.
+pub(super) fn has_post_start(container: &Container<'_>) -> bool {
+    let lifecycle = container.lifecycle.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
+    lifecycle.is_some_and(|hooks| hooks["postStart"].is_object())
 }
 
 /// Whether a hook executes a command that begins with these words.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     Case, Edits, Found, Net, RUN_DIR, RUN_VOLUME, Survey, Wish,
     added::{AddedContainer, AddedMount, AddedVariable, AddedVolume},
-    deliver, resources, wrap,
+    deliver, hooks, resources, wrap,
 };
 use crate::pod::{Container, Pod, Volume};
 
@@ -123,12 +123,11 @@ pub(super) fn reason(survey: &Survey<'_>) -> String {
 /// Mains that may start before a sidecar is ready, as nothing makes them wait.
 pub(super) fn notes(case: Case<'_>, edits: &Edits) -> Vec<String> {
     let Case { survey, .. } = case;
-    let waits = |index: usize| edits.install.is_some() && edits.wraps.iter().any(|wrap| wrap.index == index);
-    let free: Vec<_> = survey.mains.iter().filter(|(index, _)| !waits(*index)).collect();
+    let free: Vec<_> = survey.mains.iter().filter(|(index, _)| !edits.waits(*index)).collect();
     let Some(first) = free.iter().map(|(index, _)| *index).min() else { return Vec::new() };
     let names: Vec<_> = free.iter().map(|(_, main)| &*main.name).collect();
     // The kubelet starts containers in their order, each when the hook of the one before it is done.
-    let holds = |found: &&Found<'_>| found.index < first && has_post_start(found.container);
+    let holds = |found: &&Found<'_>| found.index < first && hooks::has_post_start(found.container);
     let unheld = survey.classic().filter(|found| !holds(found)).chain(survey.ungated());
     let unheld: Vec<_> = unheld.filter(|found| found.endpoints.ready.is_some()).collect();
     if unheld.is_empty() {
@@ -143,11 +142,6 @@ pub(super) fn notes(case: Case<'_>, edits: &Edits) -> Vec<String> {
         sidecars.join(", "),
         mends.concat()
     )]
-}
-
-fn has_post_start(container: &Container<'_>) -> bool {
-    let lifecycle = container.lifecycle.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
-    lifecycle.is_some_and(|hooks| hooks["postStart"].is_object())
 }
 
 /// Why it cannot come into the pod, if so: something else has a name of it.

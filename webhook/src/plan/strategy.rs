@@ -123,6 +123,7 @@ fn first_that_applies(case: Case<'_>, choice: &mut Choice) {
         match wrap::edits(case) {
             Ok(edits) => {
                 choice.notes.extend(reaper::note_on_net(case, &edits));
+                choice.notes.extend(wrap::notes_on_hooks(survey, &edits));
                 choice.carry_out(Strategy::Await, wrap::reason(survey), edits);
                 choice.warnings.extend(wrap::warnings(survey, wishes));
                 choice.notes.extend(wrap::notes(pod, survey));
@@ -140,6 +141,7 @@ fn first_that_applies(case: Case<'_>, choice: &mut Choice) {
     match reaper::edits(case) {
         Ok(edits) => {
             choice.notes.extend(reaper::notes(case, &edits));
+            choice.notes.extend(wrap::notes_on_hooks(survey, &edits));
             if !edits.wraps.is_empty() {
                 choice.warnings.extend(wrap::warnings(survey, wishes));
             }

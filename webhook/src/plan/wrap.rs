@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     AddedMount, Case, Edits, EnvEdit, ExitCodes, Found, OnTimeout, ProbeEdit, REAPER, RUN_DIR, Survey,
-    Wishes, deliver, gate, prepare, probe, reaper,
+    Wishes, deliver, gate, hooks, prepare, probe, reaper,
 };
 use crate::pod::{Container, Pod, Text};
 
@@ -125,13 +125,14 @@ pub(super) fn edits(case: Case<'_>) -> Result<Edits, String> {
     Ok(edits)
 }
 
-/// Has those mains wait for the sidecars that can, which are then ended by somebody else.
+/// Has those mains wait for the sidecars they can wait for, which are then ended by somebody else.
 pub(super) fn add_waits(case: Case<'_>, edits: &mut Edits) {
     let Case { pod, survey, context, .. } = case;
-    let mains: Vec<_> =
-        survey.mains.iter().copied().filter(|(_, main)| !own_command(main).is_empty()).collect();
-    let nothing_to_ask = ready(survey).next().is_none();
-    if mains.is_empty() || nothing_to_ask || deliver::conflict(pod, &mains).is_some() {
+    let waits = |main: &(usize, &Container<'_>)| {
+        !own_command(main.1).is_empty() && ready(survey, main).next().is_some()
+    };
+    let mains: Vec<_> = survey.mains.iter().copied().filter(waits).collect();
+    if mains.is_empty() || deliver::conflict(pod, &mains).is_some() {
         return;
     }
     edits.wraps = mains.iter().map(|main| of(case, main, Purpose::Wait)).collect();
@@ -147,9 +148,10 @@ enum Purpose {
     Quit { shared: bool },
 }
 
-fn of(case: Case<'_>, (index, main): &(usize, &Container<'_>), purpose: Purpose) -> Wrap {
+fn of(case: Case<'_>, placed: &(usize, &Container<'_>), purpose: Purpose) -> Wrap {
+    let (index, main) = placed;
     let mut command = vec![REAPER.to_owned(), "await".to_owned()];
-    command.extend(flags(case, main, purpose));
+    command.extend(flags(case, placed, purpose));
     command.push("--".to_owned());
     command.extend(own_command(main).iter().map(|word| str::to_owned(word)));
     let wait = case.wishes.ready_timeout.as_std();
@@ -163,8 +165,16 @@ fn of(case: Case<'_>, (index, main): &(usize, &Container<'_>), purpose: Purpose)
 }
 
 /// What says that the sidecars are ready which a main has to wait for.
-fn ready<'s>(survey: &'s Survey<'_>) -> impl Iterator<Item = &'s str> {
-    survey.classic().chain(survey.ungated()).filter_map(|found| found.endpoints.ready.as_deref())
+fn ready<'s>(survey: &'s Survey<'_>, main: &(usize, &Container<'_>)) -> impl Iterator<Item = &'s str> {
+    let end = end_of_wait(main);
+    let classic = survey.classic().filter(move |found| found.index < end);
+    classic.chain(survey.ungated()).filter_map(|found| found.endpoints.ready.as_deref())
+}
+
+/// The place in `containers` from which on a main may not wait for anything: the kubelet starts what is behind a
+/// `postStart` hook once that is done, and the hook may wait for the command.
+fn end_of_wait((index, main): &(usize, &Container<'_>)) -> usize {
+    if hooks::has_post_start(main) { *index } else { usize::MAX }
 }
 
 /// One sentence on what is done.
@@ -194,6 +204,24 @@ pub(super) fn warnings(survey: &Survey<'_>, wishes: &Wishes<'_>) -> Vec<String> 
         })
         .into_iter()
         .collect()
+}
+
+/// Sidecars that wrapped mains do not wait for, as their own hooks hold them back.
+pub(super) fn notes_on_hooks(survey: &Survey<'_>, edits: &Edits) -> Vec<String> {
+    let wrapped = survey.mains.iter().filter(|(index, _)| edits.waits(*index));
+    let note = |placed: &(usize, &Container<'_>)| {
+        let (end, main) = (end_of_wait(placed), &placed.1.name);
+        let behind = survey.classic().filter(|found| found.index > end && found.endpoints.ready.is_some());
+        let names: Vec<_> = behind.map(|found| &*found.container.name).collect();
+        let names = names.join(", ");
+        (!names.is_empty()).then(|| {
+            format!(
+                "{main} does not wait for {names}, which the kubelet starts only when the postStart hook of {main} is \
+                 done; have {names} come first in containers, or leave the hook out"
+            )
+        })
+    };
+    wrapped.filter_map(note).collect()
 }
 
 /// What the strategy cannot mend: init containers that a CNI plugin's redirection leaves without a network, as their
@@ -239,11 +267,12 @@ fn is_wrapped(container: &Container<'_>) -> bool {
     own_command(container).len() != container.command.len()
 }
 
-fn flags(case: Case<'_>, main: &Container<'_>, purpose: Purpose) -> Vec<String> {
+fn flags(case: Case<'_>, placed: &(usize, &Container<'_>), purpose: Purpose) -> Vec<String> {
+    let (_, main) = placed;
     let Case { pod, survey, wishes, .. } = case;
     let mut flags = Vec::new();
     let mut flag = |name: &str, value: &str| flags.extend([name.to_owned(), value.to_owned()]);
-    for url in ready(survey) {
+    for url in ready(survey, placed) {
         flag("--ready", url);
     }
     let quits = purpose != Purpose::Wait;
