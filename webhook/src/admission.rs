@@ -21,6 +21,7 @@ use review::{Request, Response, Review, ReviewError};
 #[derive(Debug)]
 pub struct Engine {
     config: Config,
+    of_files: bool,
 }
 
 /// What is known beside the pod.
@@ -61,7 +62,12 @@ enum Decision {
 impl Engine {
     /// An engine for this configuration.
     pub fn new(config: Config) -> Self {
-        Self { config }
+        Self { config, of_files: false }
+    }
+
+    /// One for pods in files, which no admission has seen yet.
+    pub fn of_files(config: Config) -> Self {
+        Self { config, of_files: true }
     }
 
     /// Plans and patches one raw pod, and applies the patch; `strategy` beats every annotation.
@@ -105,9 +111,11 @@ impl Engine {
         around: Surroundings<'_>,
         strategy: Option<plan::Wish>,
     ) -> Decision {
-        let Config { settings, catalogue } = &self.config;
+        let Self { config: Config { settings, catalogue }, of_files: of_file } = self;
         let Surroundings { namespace, kubelets, watch } = around;
-        match plan::plan(pod, Context { namespace, kubelets, catalogue, settings, watch, strategy }) {
+        let context =
+            Context { namespace, kubelets, catalogue, settings, watch, strategy, of_file: *of_file };
+        match plan::plan(pod, context) {
             Verdict::Untouched(reason) => Decision::Untouched(reason),
             Verdict::Planned(plan) => {
                 let patch = patch::of(raw, &plan);

@@ -75,6 +75,8 @@ pub struct Context<'a> {
     pub watch: bool,
     /// Beats every annotation: somebody at a command line asked for it.
     pub strategy: Option<Wish>,
+    /// The pod is of a file: its ServiceAccount has given it nothing yet.
+    pub of_file: bool,
 }
 
 /// All a strategy looks at.
@@ -194,7 +196,16 @@ fn of_choice(case: Case<'_>, choice: strategy::Choice) -> Plan {
     }
     if edits.bring_an_image() {
         let names = &context.settings.reaper.image_pull_secrets;
-        edits.pull_secrets = names.iter().map(|name| AddedPullSecret { name: name.clone() }).collect();
+        if context.of_file && pod.spec.image_pull_secrets.is_empty() && !names.is_empty() {
+            // A ServiceAccount gives its own to pods that name none, and to no others.
+            warnings.push(format!(
+                "reaper.imagePullSecrets: {} not added, as the pod names none and would lose those of its \
+                 ServiceAccount; add them to that, or name all of them in the pod",
+                names.join(", ")
+            ));
+        } else {
+            edits.pull_secrets = names.iter().map(|name| AddedPullSecret { name: name.clone() }).collect();
+        }
     }
     warnings.truncate(WARNINGS);
     Plan {

@@ -45,7 +45,7 @@ pub(super) fn run(args: InjectArgs) -> anyhow::Result<ExitCode> {
         None => config.settings.nodes.kubelets_unseen(),
     };
     let around = Surroundings { namespace: &Namespace::default(), kubelets: &kubelets, watch };
-    let injected = inject(&Engine::new(config), &name, &text, around, strategy)?;
+    let injected = inject(&Engine::of_files(config), &name, &text, around, strategy)?;
     if !quiet {
         injected.reports.iter().flat_map(|report| lines(&name, report)).for_each(|line| report(&line));
     }

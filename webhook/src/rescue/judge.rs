@@ -184,6 +184,7 @@ fn hangs(pod: &Pod<'_>, state: &State, circumstances: Circumstances<'_>) -> Resu
         settings: &config.settings,
         watch: false,
         strategy: None,
+        of_file: false,
     };
     let wishes = Wishes::read(pod, context);
     let survey = Survey::of(pod, &wishes, &kubelets);

@@ -17,6 +17,9 @@ use crate::{
 /// Kubelets that can do everything, in the corpus.
 const MODERN: &str = "1.36.3";
 
+/// A pod that names no pull secrets, where some are configured.
+const WITHOUT_PULL_SECRETS: &str = "config-pull-secrets";
+
 /// The webhook learns namespaces from the API server, which this test has none of.
 fn without_facts_of_a_namespace() -> impl Iterator<Item = &'static Case> {
     cases().iter().filter(|case| case.namespace == Namespace::default())
@@ -59,7 +62,8 @@ fn the_webhook_patches_every_pod_as_the_library_does() {
 
 #[test]
 fn inject_patches_every_pod_as_the_library_does() {
-    for case in without_facts_of_a_namespace() {
+    // In a file that one's ServiceAccount has yet to give it some.
+    for case in without_facts_of_a_namespace().filter(|case| case.name != WITHOUT_PULL_SECRETS) {
         let file = case.folder.join("pod.yaml");
         let mut command = Command::new(env!("CARGO_BIN_EXE_curfew"));
         command.args(["inject", "--quiet", "-f"]).arg(&file);
@@ -170,6 +174,19 @@ fn inject_passes_what_is_no_pod_through_byte_for_byte_and_patches_the_rest() {
     assert_eq!(command[..2], ["/.curfew/bin/curfew-reaper", "await"]);
     assert_eq!(command[command.len() - 4..], ["--", "run", "1.0", "no"]);
     assert!(text(&output.stderr).contains("document 2, Job/j: await"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn inject_adds_no_pull_secret_that_would_keep_those_of_the_service_account_away() {
+    let folder = crate::support::corpus_folder().join(WITHOUT_PULL_SECRETS);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_curfew"));
+    command.args(["inject", "-f"]).arg(folder.join("pod.yaml"));
+    let output = command.arg("--config").arg(folder.join("config.yaml")).output().expect("curfew inject");
+    let pod: Value = serde_saphyr::from_str(&text(&output.stdout)).expect("YAML");
+    assert_eq!(pod["spec"]["imagePullSecrets"], Value::Null);
+    assert_eq!(pod["spec"]["initContainers"][1]["name"], "curfew-install");
+    let told = text(&output.stderr);
+    assert!(told.contains("mirror, team") && told.contains("ServiceAccount"), "{told}");
 }
 
 #[test]
