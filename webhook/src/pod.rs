@@ -5,6 +5,7 @@
 //! objects, containers have names): what it holds is what operations may rely on. What the API server defaults may
 //! be missing here, because `curfew inject` reads what people write; the accessors fill in the same defaults.
 
+mod affinity;
 mod object;
 mod probe;
 mod quantity;

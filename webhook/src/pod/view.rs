@@ -6,7 +6,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    Object, Probe, RestartRule, Text,
+    Object, Probe, RestartRule, Text, affinity,
     object::{nullable, object, objects},
 };
 
@@ -76,6 +76,8 @@ pub struct PodSpec<'a> {
     /// Labels a node must have.
     #[serde(borrow, deserialize_with = "nullable")]
     pub node_selector: BTreeMap<Text<'a>, Text<'a>>,
+    /// What else its node must be like, raw: few pods say.
+    pub affinity: Option<&'a RawValue>,
     /// Security settings all containers inherit.
     #[serde(deserialize_with = "nullable")]
     pub security_context: PodSecurityContext,
@@ -242,10 +244,11 @@ impl<'a> Pod<'a> {
     /// The pod asks for a Windows node.
     pub fn is_windows(&self) -> bool {
         self.spec.os.as_ref().is_some_and(|os| os.name.eq_ignore_ascii_case("windows"))
-            || ["kubernetes.io/os", "beta.kubernetes.io/os"]
+            || affinity::OS
                 .iter()
                 .any(|label| self.spec.node_selector.get(*label).is_some_and(|os| *os == "windows"))
             || self.spec.security_context.windows_options.is_some()
+            || self.spec.affinity.is_some_and(|raw| affinity::asks_for_windows(raw.get()))
     }
 }
 
