@@ -6,10 +6,12 @@ mod completion;
 pub(crate) mod mock;
 mod namespaces;
 mod nodes;
+mod watched;
 
 pub use completion::{Completion, Own};
 pub use namespaces::{Feed as NamespacesFeed, Namespaces};
 pub use nodes::{Feed as NodesFeed, Nodes};
+pub use watched::Watched;
 
 use std::time::Duration;
 

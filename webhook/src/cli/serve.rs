@@ -10,7 +10,7 @@ use crate::{
     authority::Keeper,
     config,
     serve::{Ended, Identity, Reviews, Server, Signals},
-    watch::{Completion, Namespaces, NamespacesFeed, Nodes, NodesFeed, Own},
+    watch::{Completion, Namespaces, NamespacesFeed, Nodes, NodesFeed, Own, Watched},
 };
 use anyhow::Context;
 use std::{io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
@@ -60,11 +60,12 @@ fn serve(args: ServeArgs, behaviour: config::Config) -> anyhow::Result<ExitCode>
             true => None,
             false => Some(client().await?),
         };
+        let watched = Watched::new(watches);
         let workloads = behaviour.catalogue.workloads.iter();
         let by_design: Vec<_> = workloads.filter_map(|row| row.handled_by.clone()).collect();
         let (reviews, feeds) = match identity {
             Some(identity) => {
-                let (webhook, feeds) = webhook(behaviour, client.clone(), watches);
+                let (webhook, feeds) = webhook(behaviour, client.clone(), watched.clone());
                 (Some(Reviews { identity, admit: Arc::new(webhook) }), feeds)
             }
             None => (None, None),
@@ -83,7 +84,8 @@ fn serve(args: ServeArgs, behaviour: config::Config) -> anyhow::Result<ExitCode>
             watches_at_work.spawn(keeper.context("--service")?.run());
         }
         if let Some(client) = client.filter(|_| watches) {
-            let completion = Completion::new(client, own, by_design, &mut server.metrics().registry());
+            let metrics = server.metrics();
+            let completion = Completion::new(client, own, by_design, watched, &mut metrics.registry());
             // Reviews are answered whether pods can be listed or not.
             let gate = no_webhook.then(|| readiness.gate("the list of pods"));
             watches_at_work.spawn(completion.run(gate));
@@ -119,7 +121,7 @@ async fn broken(watches: &mut JoinSet<()>) -> anyhow::Error {
 fn webhook(
     behaviour: config::Config,
     client: Option<kube::Client>,
-    watches: bool,
+    watched: Watched,
 ) -> (Webhook, Option<(NamespacesFeed, NodesFeed)>) {
     let looked_at = &behaviour.settings.nodes;
     let (namespaces, nodes, feeds) = match client {
@@ -130,7 +132,7 @@ fn webhook(
             (Some(namespaces), nodes, Some((of_namespaces, of_nodes)))
         }
     };
-    (Webhook::new(Engine::new(behaviour), namespaces, nodes, watches), feeds)
+    (Webhook::new(Engine::new(behaviour), namespaces, nodes, watched), feeds)
 }
 
 /// A client of the API server of this pod's service account, or of the current context of a kubeconfig.

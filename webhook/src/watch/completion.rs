@@ -44,6 +44,7 @@ use replicas::Ready;
 use request::Answer;
 use task::{About, Mark, Settled, Word};
 
+use super::{Watched, is_forbidden};
 use crate::serve::Gate;
 
 /// The watch over pods. Nothing happens until it runs.
@@ -64,6 +65,8 @@ pub struct Completion {
     /// The API server is left alone until then.
     paused: Option<Instant>,
     synced: bool,
+    /// Whether others may count on this watch.
+    watched: Watched,
     complained: Option<Instant>,
     /// It was said that events are given up.
     gave_up: bool,
@@ -80,11 +83,13 @@ const COMPLAINT: Duration = Duration::from_secs(10);
 
 impl Completion {
     /// A watch with this client. `own` is this replica's pod; who does not know it acts as the only one. `by_design` is what
-    /// the catalogue's workloads say whose owners end the sidecars themselves.
+    /// the catalogue's workloads say whose owners end the sidecars themselves. `watched` goes off where pods may not be listed
+    /// or followed.
     pub fn new(
         client: Client,
         own: Option<Own>,
         by_design: impl IntoIterator<Item = String>,
+        watched: Watched,
         registry: &mut Registry,
     ) -> Self {
         let mut follower = JoinSet::new();
@@ -105,6 +110,7 @@ impl Completion {
             by_design: by_design.into_iter().collect(),
             paused: None,
             synced: false,
+            watched,
             complained: None,
             gave_up: false,
         }
@@ -152,6 +158,7 @@ impl Completion {
                     tracing::info!(pods = self.ledger.len(), "Watching pods");
                 }
                 self.is_synced(true);
+                self.watched.allowed();
             }
             Ok(Event::Delete(pod)) => self.ledger.forget(pod.uid()),
             Err(error) => {
@@ -164,6 +171,9 @@ impl Completion {
                     %error,
                     "Cannot follow pods, trying again; this service account needs `list` and `watch` on them"
                 );
+                if is_forbidden(&error) {
+                    self.watched.refused();
+                }
             }
         }
     }

@@ -56,6 +56,7 @@ struct World {
     /// Requests that came before the one that was waited for.
     early: VecDeque<Asked>,
     registry: Registry,
+    watched: Watched,
     watch: JoinHandle<()>,
 }
 
@@ -71,8 +72,10 @@ impl World {
     fn new(own: Option<Own>) -> Self {
         let (client, server) = client();
         let mut registry = Registry::default();
-        let completion = Completion::new(client, own, [ARGO.to_owned()], &mut registry);
-        Self { server, early: VecDeque::new(), registry, watch: tokio::spawn(completion.run(None)) }
+        let watched = Watched::new(true);
+        let completion = Completion::new(client, own, [ARGO.to_owned()], watched.clone(), &mut registry);
+        let watch = tokio::spawn(completion.run(None));
+        Self { server, early: VecDeque::new(), registry, watched, watch }
     }
 
     /// The next request of this kind; others are kept for later.

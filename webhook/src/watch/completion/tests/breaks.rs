@@ -38,7 +38,7 @@ async fn a_task_that_breaks_down_ends_the_watch_with_its_reason() {
         });
         let own = Own { namespace: "curfew".into(), name: "curfew-a".into() };
         let client = Client::new(server, "default");
-        let watch = Completion::new(client, Some(own), [], &mut Registry::default());
+        let watch = Completion::new(client, Some(own), [], Watched::new(true), &mut Registry::default());
         let ended = timeout(PATIENCE, tokio::spawn(watch.run(None))).await.expect(path);
         let error = ended.expect_err(path).to_string();
         assert!(error.contains("out of requests"), "{error}");

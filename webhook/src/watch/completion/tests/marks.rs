@@ -51,6 +51,31 @@ async fn a_watch_that_cannot_be_resumed_is_not_insisted_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn only_a_refusal_says_that_nobody_watches_and_a_whole_list_takes_it_back() {
+    let mut world = World::new(None);
+    // Before the first answer the configuration holds, and what may pass changes nothing.
+    for (code, reason) in [(500, "InternalError"), (410, "Gone"), (401, "Unauthorized")] {
+        world.asked(Method::GET, PODS, "limit=").await.refuse(code, reason, Value::Null);
+        world.asked(Method::GET, PODS, "limit=").await.refuse(503, "ServiceUnavailable", Value::Null);
+        assert!(world.watched.is(), "{reason}");
+    }
+    world.asked(Method::GET, PODS, "limit=").await.refuse(403, "Forbidden", Value::Null);
+    // Asked again, so the answer before was heard.
+    let again = world.asked(Method::GET, PODS, "limit=").await;
+    assert!(!world.watched.is());
+    again.refuse(500, "InternalError", Value::Null);
+    let again = world.asked(Method::GET, PODS, "limit=").await;
+    assert!(!world.watched.is(), "a refusal holds until a list comes");
+    again.answer(StatusCode::OK, list(&[at_work("a")]));
+    let watch = world.asked(Method::GET, PODS, "watch=true").await;
+    assert!(world.watched.is());
+    // The right to list alone is not enough.
+    watch.refuse(403, "Forbidden", Value::Null);
+    let _again = world.asked(Method::GET, PODS, "limit=").await;
+    assert!(!world.watched.is());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_that_breaks_off_is_resumed_where_it_was() {
     let mut world = World::new(None);
     world.lists(&[at_work("a")]).await;
