@@ -6,6 +6,7 @@
 mod admin;
 mod admit;
 mod announce;
+mod body;
 mod connection;
 mod expiry;
 mod limits;

@@ -6,11 +6,14 @@
 use std::{borrow::Cow, collections::BTreeMap, str::Utf8Error};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::Error as _};
 use serde_json::value::RawValue;
 
 use crate::pod::{Object, Pod};
 
+/// Values in a body. A pod has some hundred, a huge one some thousand. What consists of the shortest values that can be
+/// written takes, as it is read, fifty times its length and more.
+const MOST_VALUES: usize = 20_000;
 /// The API server cuts warnings at 256 characters once they total 4 KiB (kubernetes 1.36.3); these stay whole.
 const WARNING_CHARS: usize = 200;
 /// And there is a reader at the other end.
@@ -109,7 +112,11 @@ impl<'a> Review<'a> {
     /// itself: that pod is admitted all the same.
     pub(super) fn read(body: &'a [u8]) -> Result<Self, ReviewError> {
         let body = str::from_utf8(body)?;
-        match serde_json::from_str::<Wire<'_, Object<Pod<'_>>>>(body) {
+        let read = match values(body) > MOST_VALUES {
+            true => Err(serde_json::Error::custom(format_args!("it has more than {MOST_VALUES} values"))),
+            false => serde_json::from_str::<Wire<'_, Object<Pod<'_>>>>(body),
+        };
+        match read {
             Ok(wire) => Self::of(wire, |Object(pod)| (true, Ok(pod))),
             Err(why) => {
                 let wire: Wire<'_, &RawValue> = serde_json::from_str(body)?;
@@ -199,6 +206,26 @@ fn base64(text: &str) -> Option<Box<RawValue>> {
     RawValue::from_string(string).ok()
 }
 
+/// How many values are written in this JSON, about: those behind a comma.
+fn values(json: &str) -> usize {
+    let commas = json.bytes().filter(|byte| *byte == b',').count();
+    if commas <= MOST_VALUES {
+        return commas;
+    }
+    // Text has commas, too, which takes longer to tell.
+    let (mut values, mut quoted, mut escaped) = (0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b',' if !quoted => values += 1,
+            _ => {}
+        }
+    }
+    values
+}
+
 fn shorten(warning: &str) -> String {
     match warning.char_indices().nth(WARNING_CHARS - 1) {
         Some((end, _)) if warning.chars().count() > WARNING_CHARS => format!("{}…", &warning[..end]),
@@ -228,6 +255,24 @@ mod tests {
                 "uid": "705ab4f5-6393-11e8-b7cc-42010a800002", "allowed": true, "patchType": "JSONPatch",
                 "patch": "W3sib3AiOiJhZGQiLCJwYXRoIjoiL3NwZWMvcmVwbGljYXMiLCJ2YWx1ZSI6M31d"}})
         );
+    }
+
+    #[test]
+    fn what_has_absurdly_many_values_is_not_read_and_text_is_no_value() {
+        let review = |object: &Value| {
+            json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+                "request": {"uid": "u", "object": object}})
+            .to_string()
+        };
+        let container = json!({"name": ""});
+        let hostile = review(&json!({"spec": {"containers": vec![container; MOST_VALUES + 2]}}));
+        let error = Review::read(hostile.as_bytes()).expect("a review").request.pod.expect_err("unread");
+        assert_eq!(error.to_string(), "it has more than 20000 values");
+
+        let text = r#"",\","#.repeat(MOST_VALUES);
+        let wordy = review(&json!({"metadata": {"annotations": {"a": text}}}));
+        let pod = Review::read(wordy.as_bytes()).expect("a review").request.pod.expect("a pod");
+        assert_eq!(pod.metadata.annotation("a"), Some(&*text));
     }
 
     #[test]

@@ -13,6 +13,8 @@ use tokio::{
 
 /// The apiserver sends some ten headers. hyper's own limit is its buffer, of 400 KiB.
 const MOST_HEADER_BYTES: usize = 16 * 1024;
+/// What is read ahead of a connection: one record of TLS, or a head.
+const MOST_BUFFERED: usize = 16 * 1024;
 
 /// Serves until the peer is done, stalls, or the server ends.
 pub(super) async fn serve<T>(
@@ -44,6 +46,7 @@ where
         http1::Builder::new()
             .header_read_timeout(None) // `Timed` does it
             .max_header_size(MOST_HEADER_BYTES)
+            .max_buf_size(MOST_BUFFERED)
             .serve_connection(TokioIo::new(stream), service)
     );
     tokio::select! {

@@ -56,9 +56,10 @@ struct Reason {
 }
 
 /// Why a request may be rejected. Series begin at zero: one that begins with its first event hides that from `rate`.
-const REJECTIONS: [&str; 9] = [
+const REJECTIONS: [&str; 10] = [
     "body_timeout",
     "broken_body",
+    "busy",
     "content_type",
     "empty",
     "header_timeout",

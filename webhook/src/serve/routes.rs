@@ -3,22 +3,19 @@
 use super::{
     Limits,
     admit::{self, Admit},
+    body::Room,
     metrics::Metrics,
 };
 use axum::{
     Router,
-    body::{Body, Bytes, HttpBody},
+    body::{Body, Bytes},
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing,
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use http_body_util::BodyExt;
+use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 /// The path the webhook configuration names.
@@ -28,18 +25,19 @@ pub const PATH: &str = "/mutate";
 struct App {
     admit: Arc<dyn Admit>,
     metrics: Metrics,
-    limits: Limits,
+    room: Room,
 }
 
 /// Why a request never reached the admission logic.
 #[derive(Debug, PartialEq, Eq)]
-enum Rejection {
+pub(super) enum Rejection {
     Path(String),
     Method(Method),
     ContentType(String),
     Empty,
     TooLarge(usize),
     Timeout(Duration),
+    Busy(Duration),
     Broken(String),
 }
 
@@ -61,7 +59,7 @@ pub(super) fn router(admit: Arc<dyn Admit>, metrics: Metrics, limits: Limits) ->
         .method_not_allowed_fallback(|State(app): State<App>, method: Method, request: Request| async move {
             reject(&app, Rejection::Method(method), Some(request.into_body())).await
         })
-        .with_state(App { admit, metrics, limits })
+        .with_state(App { admit, metrics, room: Room::new(limits) })
 }
 
 async fn mutate(State(app): State<App>, request: Request) -> Response {
@@ -69,22 +67,17 @@ async fn mutate(State(app): State<App>, request: Request) -> Response {
     if let Err(rejection) = check_content_type(&head.headers) {
         return reject(&app, rejection, Some(body)).await;
     }
-    let limit = app.limits.body_bytes;
-    // The length is announced by whoever is well-behaved; then nothing needs to be kept.
-    if body.size_hint().lower() > limit as u64 {
-        return reject(&app, Rejection::TooLarge(limit), Some(body)).await;
-    }
-    let body = match read(body, &app.limits).await {
+    // Its room is given back with the answer.
+    let body = match app.room.read(body).await {
         Ok(body) => body,
         Err((rejection, rest)) => return reject(&app, rejection, rest).await,
     };
-    if body.is_empty() {
+    if body.bytes.is_empty() {
         return reject(&app, Rejection::Empty, None).await;
     }
-    let start = Instant::now();
-    let answer = admit::review(app.admit.as_ref(), &body).await;
+    let answer = admit::review(app.admit.as_ref(), &body.bytes).await;
     match answer.facts {
-        Some(facts) => app.metrics.admitted(facts, start.elapsed()),
+        Some(facts) => app.metrics.admitted(facts, body.since.elapsed()),
         None => app.metrics.rejected("not_a_review"),
     }
     let content_type = match answer.status {
@@ -103,19 +96,6 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Rejection> {
         return Ok(());
     }
     Err(Rejection::ContentType(given.into_owned()))
-}
-
-/// The whole body, or why there is none and what is left of it.
-async fn read(mut body: Body, limits: &Limits) -> Result<Bytes, (Rejection, Option<Body>)> {
-    let limited = Limited::new(&mut body, limits.body_bytes);
-    match timeout(limits.body, limited.collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err((Rejection::TooLarge(limits.body_bytes), Some(body)))
-        }
-        Ok(Err(error)) => Err((Rejection::Broken(error.to_string()), None)),
-        Err(_) => Err((Rejection::Timeout(limits.body), None)),
-    }
 }
 
 /// Answers, counts, and closes the connection wherever some of the body may still be on its way.
@@ -159,6 +139,7 @@ impl Rejection {
             Self::Empty | Self::Broken(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Timeout(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -171,6 +152,7 @@ impl Rejection {
             Self::Empty => "empty",
             Self::TooLarge(_) => "too_large",
             Self::Timeout(_) => "body_timeout",
+            Self::Busy(_) => "busy",
             Self::Broken(_) => "broken_body",
         }
     }
@@ -193,6 +175,13 @@ impl fmt::Display for Rejection {
                 write!(
                     f,
                     "the body took too long: it must arrive within {}",
+                    crate::duration::Duration::from(*limit)
+                )
+            }
+            Self::Busy(limit) => {
+                write!(
+                    f,
+                    "too much is held already: there was no room for this body within {}, send it again",
                     crate::duration::Duration::from(*limit)
                 )
             }

@@ -1,6 +1,7 @@
 //! Clients that take more than their share.
 
-use crate::client::{eventually, head, read_to_end, start, trivial, write};
+use crate::client::{eventually, head, read_to_end, request, start, trivial, write};
+use curfew::serve::{Admit, Answer, Config, Limits};
 use std::time::Duration;
 use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
 
@@ -82,4 +83,80 @@ async fn at_the_limit_a_connection_waits_for_another_to_end() {
     let mut third = eventually("the third connection", third).await;
     assert_eq!(third.review("{}").await.text, "{\"got\":2}");
     assert_eq!(second.review("{}").await.text, "{\"got\":2}");
+}
+
+/// A long body, and all there is room for.
+const LONG: usize = 100;
+
+/// Room for one long body, to be had for as long as any test takes.
+fn cramped(config: &mut Config) {
+    let body = Duration::from_secs(60);
+    config.limits =
+        Limits { body, body_bytes: LONG, free_bytes: LONG / 10, long_bytes: LONG, ..config.limits };
+}
+
+fn long() -> axum::http::Request<http_body_util::Full<hyper::body::Bytes>> {
+    request("POST", "/mutate", Some("application/json"), "x".repeat(LONG))
+}
+
+#[tokio::test]
+async fn a_long_body_waits_for_another_to_be_answered_and_short_ones_for_nobody() {
+    let server = start(trivial, cramped).await;
+    let mut slow = server.raw().await;
+    let (begun, rest) = (LONG / 2, LONG - LONG / 2);
+    write(&mut slow, &head(LONG).replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n")).await;
+    write(&mut slow, &"x".repeat(begun)).await;
+    tokio::time::sleep(SHORT).await;
+
+    let mut connection = server.connect().await;
+    let mut waiting = Box::pin(connection.send(long()));
+    assert!(timeout(SHORT * 2, &mut waiting).await.is_err(), "more is held than there is room for");
+    assert_eq!(server.connect().await.review("{}").await.text, "{\"got\":2}");
+
+    write(&mut slow, &"x".repeat(rest)).await;
+    assert!(read_to_end(&mut slow).await.ends_with("{\"got\":100}"));
+    assert_eq!(eventually("room", waiting).await.text, "{\"got\":100}");
+}
+
+#[tokio::test]
+async fn who_announces_a_long_body_and_sends_little_of_it_keeps_nobody_waiting() {
+    let server = start(trivial, cramped).await;
+    let mut slow = server.raw().await;
+    write(&mut slow, &format!("{}begun", head(LONG))).await;
+    tokio::time::sleep(SHORT).await;
+    assert_eq!(server.connect().await.send(long()).await.text, "{\"got\":100}");
+}
+
+#[tokio::test]
+async fn a_body_for_which_there_is_no_room_in_time_is_told_so_and_may_come_again() {
+    /// Never done with a long body.
+    struct Stuck;
+
+    impl Admit for Stuck {
+        fn review<'a>(&'a self, body: &'a [u8]) -> futures_util::future::BoxFuture<'a, Answer> {
+            Box::pin(
+                async move { if body.len() < LONG { trivial(body) } else { std::future::pending().await } },
+            )
+        }
+    }
+
+    for (long_bytes, review_bytes) in [(LONG, 10 * LONG), (10 * LONG, LONG)] {
+        let server = start(Stuck, |config| {
+            cramped(config);
+            config.limits = Limits { body: SHORT * 3, long_bytes, review_bytes, ..config.limits };
+        })
+        .await;
+        let mut first = server.raw().await;
+        write(&mut first, &format!("{}{}", head(LONG), "x".repeat(LONG))).await;
+        tokio::time::sleep(SHORT).await;
+        let mut second = server.connect().await;
+        let reply = second.send(long()).await;
+        let told = "too much is held already: there was no room for this body within 300ms, send it again\n";
+        assert_eq!((reply.status.as_u16(), reply.text.as_str()), (503, told));
+        server.metric_becomes("curfew_requests_rejected_total{reason=\"busy\"}", "1").await;
+        // Who goes gives the room back.
+        drop(first);
+        let answered = async { while second.review("{}").await.status != 200 {} };
+        eventually("room", answered).await;
+    }
 }
