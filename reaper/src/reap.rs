@@ -135,7 +135,8 @@ impl Reaper {
             if due.is_none() {
                 sys::let_go_of_code();
             }
-            sleep(signals, &watch, due.unwrap_or(now + UNTOLD));
+            let latest = now + UNTOLD;
+            sleep(signals, &watch, due.map_or(latest, |due| due.min(latest)));
         }
     }
 
