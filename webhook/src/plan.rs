@@ -239,7 +239,7 @@ fn clipped(text: String) -> String {
 
 impl Edits {
     /// Whether this main, by its place in `containers`, is wrapped; not one that only gets its own command back.
-    fn waits(&self, main: usize) -> bool {
+    fn wraps_main(&self, main: usize) -> bool {
         self.wraps.iter().any(|wrap| wrap.index == main && !wrap.mounts.is_empty())
     }
 

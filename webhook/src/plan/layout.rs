@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Found, HookEdit, Survey, gate, reaper};
+use super::{Found, HookEdit, Survey, deliver, gate, reaper};
 use crate::{
     catalogue::Native,
     pod::{Container, Pod, Volume},
@@ -116,8 +116,12 @@ impl<'a> Layout<'a> {
             let slots = self.order.iter().enumerate();
             let validators = slots.filter(|(_, slot)| is_one_of(slot, &row.validators));
             let places: Vec<_> = validators.map(|(place, _)| place).collect();
-            for place in places {
-                self.bring_forward(place);
+            for place in &places {
+                self.bring_forward(*place);
+            }
+            if !places.is_empty() {
+                // Traffic is sent to it already: nothing in front of it has a network.
+                return self.front;
             }
         }
         let Some(before) = own.or_else(|| carrier.max(self.feeder(sidecar))) else { return self.front };
@@ -127,17 +131,21 @@ impl<'a> Layout<'a> {
         before + 1 + after.take_while(came_in).count()
     }
 
-    /// The last init container, of those that are not at the front, that may write what the sidecar reads (its
-    /// configuration, a credential): they share a folder that is empty before, and the sidecar came after it so far.
+    /// The last init container that may write what the sidecar reads (its configuration, a credential): they share a folder
+    /// that is empty before, and the sidecar came after it so far.
     fn feeder(&self, sidecar: &Container<'_>) -> Option<usize> {
         let is_empty = |name: &str| self.volumes.iter().any(|v| v.name == name && v.empty_dir.is_some());
+        let mounts = |container: &Container<'_>, folder: &str| {
+            container.volume_mounts.iter().any(|mount| mount.name == folder)
+        };
         let folders = sidecar.volume_mounts.iter().map(|mount| &*mount.name).filter(|name| is_empty(name));
         let folders: Vec<_> = folders.collect();
-        let feeds = |slot: &Slot<'_>| {
-            let mut mounts = slot.container.volume_mounts.iter();
-            slot.kind == Kind::Other && mounts.any(|mount| folders.contains(&&*mount.name))
+        let feeds = |Slot { container, kind }: &Slot<'_>| {
+            *kind == Kind::Other
+                && !deliver::is_installer(container)
+                && folders.iter().any(|folder| mounts(container, folder))
         };
-        self.order.iter().rposition(feeds).filter(|place| *place >= self.front)
+        self.order.iter().rposition(feeds)
     }
 
     /// Behind everything brought there before it. What stands between moves back by one, so other places hold.

@@ -123,7 +123,7 @@ pub(super) fn reason(survey: &Survey<'_>) -> String {
 /// Mains that may start before a sidecar is ready, as nothing makes them wait.
 pub(super) fn notes(case: Case<'_>, edits: &Edits) -> Vec<String> {
     let Case { survey, .. } = case;
-    let free: Vec<_> = survey.mains.iter().filter(|(index, _)| !edits.waits(*index)).collect();
+    let free: Vec<_> = survey.mains.iter().filter(|(index, _)| !edits.wraps_main(*index)).collect();
     let Some(first) = free.iter().map(|(index, _)| *index).min() else { return Vec::new() };
     let names: Vec<_> = free.iter().map(|(_, main)| &*main.name).collect();
     // The kubelet starts containers in their order, each when the hook of the one before it is done.

@@ -165,16 +165,16 @@ fn of(case: Case<'_>, placed: &(usize, &Container<'_>), purpose: Purpose) -> Wra
 }
 
 /// What says that the sidecars are ready which a main has to wait for.
-fn ready<'s>(survey: &'s Survey<'_>, main: &(usize, &Container<'_>)) -> impl Iterator<Item = &'s str> {
-    let end = end_of_wait(main);
+fn ready<'s>(survey: &'s Survey<'_>, (index, _): &(usize, &Container<'_>)) -> impl Iterator<Item = &'s str> {
+    let end = hooked(survey, *index).map_or(usize::MAX, |(hooked, _)| *hooked);
     let classic = survey.classic().filter(move |found| found.index < end);
     classic.chain(survey.ungated()).filter_map(|found| found.endpoints.ready.as_deref())
 }
 
-/// The place in `containers` from which on a main may not wait for anything: the kubelet starts what is behind a
-/// `postStart` hook once that is done, and the hook may wait for the command.
-fn end_of_wait((index, main): &(usize, &Container<'_>)) -> usize {
-    if hooks::has_post_start(main) { *index } else { usize::MAX }
+/// The first main from this place in `containers` on with a `postStart` hook: what is behind it the kubelet starts when the
+/// hook is done, which may wait for the command of any that is there by then.
+fn hooked<'s, 'a>(survey: &'s Survey<'a>, from: usize) -> Option<&'s (usize, &'a Container<'a>)> {
+    survey.mains.iter().find(|(index, main)| *index >= from && hooks::has_post_start(main))
 }
 
 /// One sentence on what is done.
@@ -186,6 +186,9 @@ pub(super) fn reason(survey: &Survey<'_>) -> String {
     match &*names(&mut survey.classic()) {
         "" => {
             format!("the command waits for {}, which nothing else makes it do", names(&mut survey.native()))
+        }
+        names if survey.mains.iter().all(|main| ready(survey, main).next().is_none()) => {
+            format!("the command quits {names} when it is done")
         }
         names => format!("the command waits for its sidecars and quits {names} when it is done"),
     }
@@ -208,16 +211,16 @@ pub(super) fn warnings(survey: &Survey<'_>, wishes: &Wishes<'_>) -> Vec<String> 
 
 /// Sidecars that wrapped mains do not wait for, as their own hooks hold them back.
 pub(super) fn notes_on_hooks(survey: &Survey<'_>, edits: &Edits) -> Vec<String> {
-    let wrapped = survey.mains.iter().filter(|(index, _)| edits.waits(*index));
-    let note = |placed: &(usize, &Container<'_>)| {
-        let (end, main) = (end_of_wait(placed), &placed.1.name);
-        let behind = survey.classic().filter(|found| found.index > end && found.endpoints.ready.is_some());
+    let wrapped = survey.mains.iter().filter(|(index, _)| edits.wraps_main(*index));
+    let note = |(index, main): &(usize, &Container<'_>)| {
+        let (end, Container { name: hooked, .. }) = hooked(survey, *index)?;
+        let behind = survey.classic().filter(|found| found.index > *end && found.endpoints.ready.is_some());
         let names: Vec<_> = behind.map(|found| &*found.container.name).collect();
-        let names = names.join(", ");
+        let (main, names) = (&main.name, names.join(", "));
         (!names.is_empty()).then(|| {
             format!(
-                "{main} does not wait for {names}, which the kubelet starts only when the postStart hook of {main} is \
-                 done; have {names} come first in containers, or leave the hook out"
+                "{main} does not wait for {names}, which the kubelet starts only when the postStart hook of {hooked} is \
+                 done; put {names} before {hooked} in `containers`, or leave the hook out"
             )
         })
     };

@@ -7,22 +7,34 @@ pub(super) const OS: [&str; 2] = ["kubernetes.io/os", "beta.kubernetes.io/os"];
 
 const REQUIRED: &str = "/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
 
-/// Whether it lets the pod on Windows nodes alone: one term is enough for a node, so each has to ask for Windows.
+/// Whether it lets the pod on Windows nodes alone: one term is enough for a node, so each has to ask for Windows. An empty one
+/// matches no node.
 pub(super) fn asks_for_windows(affinity: &str) -> bool {
     let affinity: Value = serde_json::from_str(affinity).unwrap_or_default();
     let terms = affinity.pointer(REQUIRED).and_then(Value::as_array);
-    terms.is_some_and(|terms| !terms.is_empty() && terms.iter().all(is_windows))
+    let mut terms = terms.into_iter().flatten().filter(|term| !is_empty(term)).peekable();
+    terms.peek().is_some() && terms.all(is_windows)
+}
+
+fn list<'a>(value: &'a Value, field: &str) -> &'a [Value] {
+    value[field].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn is_empty(term: &Value) -> bool {
+    ["matchExpressions", "matchFields"].iter().all(|field| list(term, field).is_empty())
 }
 
 fn is_windows(term: &Value) -> bool {
     let asks = |expression: &Value| {
+        let values = list(expression, "values");
         OS.iter().any(|label| expression["key"] == *label)
-            && expression["operator"] == "In"
-            && expression["values"]
-                .as_array()
-                .is_some_and(|values| !values.is_empty() && values.iter().all(|value| value == "windows"))
+            && match expression["operator"].as_str() {
+                Some("In") => !values.is_empty() && values.iter().all(|value| value == "windows"),
+                Some("NotIn") => values.iter().any(|value| value == "linux"),
+                _ => false,
+            }
     };
-    term["matchExpressions"].as_array().is_some_and(|expressions| expressions.iter().any(asks))
+    list(term, "matchExpressions").iter().any(asks)
 }
 
 #[cfg(test)]
@@ -48,7 +60,12 @@ mod tests {
         let asks = term("kubernetes.io/os", "In", &["windows"]);
         assert!(windows(&json!([asks])));
         assert!(windows(&json!([asks, term("beta.kubernetes.io/os", "In", &["windows"])])));
-        assert!(!windows(&json!([asks, {"matchExpressions": []}])));
+        assert!(windows(&json!([term("kubernetes.io/os", "NotIn", &["linux"])])));
+        assert!(windows(&json!([asks, {}, {"matchExpressions": []}])));
+        assert!(!windows(&json!([{}, {"matchExpressions": []}])));
+        assert!(!windows(
+            &json!([asks, {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["a"]}]}])
+        ));
         assert!(!windows(&json!([asks, term("kubernetes.io/os", "In", &["linux"])])));
     }
 
