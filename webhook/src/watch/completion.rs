@@ -67,6 +67,8 @@ pub struct Completion {
     synced: bool,
     /// Whether others may count on this watch.
     watched: Watched,
+    /// Pods were listed once. A refusal later will pass: an API server that has just started may know no rights yet.
+    listed: bool,
     complained: Option<Instant>,
     /// It was said that events are given up.
     gave_up: bool,
@@ -111,6 +113,7 @@ impl Completion {
             paused: None,
             synced: false,
             watched,
+            listed: false,
             complained: None,
             gave_up: false,
         }
@@ -158,6 +161,7 @@ impl Completion {
                     tracing::info!(pods = self.ledger.len(), "Watching pods");
                 }
                 self.is_synced(true);
+                self.listed = true;
                 self.watched.allowed();
             }
             Ok(Event::Delete(pod)) => self.ledger.forget(pod.uid()),
@@ -171,7 +175,7 @@ impl Completion {
                     %error,
                     "Cannot follow pods, trying again; this service account needs `list` and `watch` on them"
                 );
-                if is_forbidden(&error) {
+                if is_forbidden(&error) && !self.listed {
                     self.watched.refused();
                 }
             }

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-/// Whether the API server lets pods be watched; clones share it. Only a refusal turns it off: an API server that is away comes
+/// Whether the API server lets pods be listed; clones share it. Only a refusal turns it off: an API server that is away comes
 /// back, and then every pod is judged anew.
 #[derive(Clone, Debug)]
 pub struct Watched(Arc<AtomicBool>);
@@ -26,14 +26,14 @@ impl Watched {
     /// All pods were listed.
     pub(crate) fn allowed(&self) {
         if !self.0.swap(true, Relaxed) {
-            tracing::info!("Pods may be followed again, and are given reapers");
+            tracing::info!("Pods may be listed, and are given reapers");
         }
     }
 
-    /// They may not be, or not be followed.
+    /// They may not be.
     pub(crate) fn refused(&self) {
         if self.0.swap(false, Relaxed) {
-            tracing::warn!("Pods may not be followed, and are given no reapers until they may");
+            tracing::warn!("Pods may not be listed, and are given no reapers until they may");
         }
     }
 }
