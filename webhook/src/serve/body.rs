@@ -1,18 +1,17 @@
-//! Reading a body, and how many are held at once.
+//! Reading a body, and how much of them all is held at once.
 //!
-//! Whoever reaches the port may send what is as long as no pod, on as many connections as there are. The beginning of a body,
-//! which is all there is of an ordinary pod's, is read without asking, so that nobody's long ones keep it out. For the rest
-//! a body asks for room of its whole length, at once, so that no two wait for each other, and not before its beginning has come,
-//! so that nobody takes room by what they only announce. What a review takes is many times its body, so it has to ask for room
-//! of its own, for a time that no client can draw out.
+//! Whoever reaches the port may send bodies longer than any pod's, on every connection there is. The beginning of a body, which
+//! is all there is of an ordinary pod's, is read without asking, so that nobody's long ones keep it out. For the rest a body
+//! asks for room of its whole length at once, so that no two wait for each other; and only when its beginning has come, so that
+//! nobody takes room by what they announce.
 
 use super::{Limits, routes::Rejection};
 use axum::body::{Body, HttpBody};
 use http_body_util::BodyExt;
-use std::{future::Future, sync::Arc};
+use std::sync::Arc;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 /// What bodies may still take; clones share it.
@@ -21,29 +20,23 @@ pub(super) struct Room {
     limits: Limits,
     /// A permit a byte of long bodies.
     long: Arc<Semaphore>,
-    /// A permit a byte of bodies under review.
-    review: Arc<Semaphore>,
 }
 
 /// A whole body. It takes its room until it is dropped.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) bytes: Vec<u8>,
-    /// When its last byte was read.
-    pub(super) since: Instant,
-    _long: Option<OwnedSemaphorePermit>,
-    _review: OwnedSemaphorePermit,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 // === impl Room ===
 
 impl Room {
     pub(super) fn new(limits: Limits) -> Self {
-        let room = |bytes| Arc::new(Semaphore::new(bytes));
-        Self { limits, long: room(limits.long_bytes), review: room(limits.review_bytes) }
+        Self { limits, long: Arc::new(Semaphore::new(limits.long_bytes)) }
     }
 
-    /// The whole body with room for its review, or why there is none and what is left of it.
+    /// The whole body, or why there is none and what is left of it.
     pub(super) async fn read(&self, mut body: Body) -> Result<Held, (Rejection, Option<Body>)> {
         match self.gather(&mut body).await {
             Ok(held) => Ok(held),
@@ -54,46 +47,40 @@ impl Room {
     }
 
     async fn gather(&self, body: &mut Body) -> Result<Held, Rejection> {
-        let Limits { body: patience, body_bytes: most, free_bytes, long_bytes, review_bytes, .. } =
-            self.limits;
+        let Limits { body: patience, body_bytes: most, free_bytes, .. } = self.limits;
         let until = Instant::now() + patience;
         let hint = body.size_hint();
         // The length is announced by whoever is well-behaved; then nothing needs to be kept.
         if hint.lower() > most as u64 {
             return Err(Rejection::TooLarge(most));
         }
-        let length =
-            hint.upper().and_then(|length| usize::try_from(length).ok()).map_or(most, |it| it.min(most));
+        let announced = hint.upper().and_then(|length| usize::try_from(length).ok());
+        let length = announced.map_or(most, |length| length.min(most));
 
-        let (mut bytes, mut long) = (Vec::with_capacity(length.min(free_bytes)), None);
-        while let Some(frame) = in_time(until, body.frame()).await.ok_or(Rejection::Timeout(patience))? {
+        let (mut bytes, mut room) = (Vec::with_capacity(length.min(free_bytes)), None);
+        let late = |_| Rejection::Timeout(patience);
+        while let Some(frame) = timeout_at(until, body.frame()).await.map_err(late)? {
             let frame = frame.map_err(|error| Rejection::Broken(error.to_string()))?;
             let Ok(data) = frame.into_data() else { continue };
             let so_far = bytes.len() + data.len();
             if so_far > most {
                 return Err(Rejection::TooLarge(most));
             }
-            if so_far > free_bytes && long.is_none() {
-                let granted = in_time(until, grant(&self.long, length.min(long_bytes))).await.flatten();
-                long = Some(granted.ok_or(Rejection::Busy(patience))?);
+            if so_far > free_bytes && room.is_none() {
+                room = Some(self.take(length).await?);
                 bytes.reserve_exact(length.saturating_sub(bytes.len()));
             }
             bytes.extend_from_slice(&data);
         }
-        let since = Instant::now();
-        // What is longer than all of the room takes all of it.
-        let share = bytes.len().min(review_bytes);
-        let review = in_time(until, grant(&self.review, share)).await.flatten();
-        let review = review.ok_or(Rejection::Busy(patience))?;
-        Ok(Held { bytes, since, _long: long, _review: review })
+        Ok(Held { bytes, _room: room })
     }
-}
 
-/// Never none: these semaphores are not closed, and no room is larger than their permits can be counted.
-async fn grant(room: &Arc<Semaphore>, bytes: usize) -> Option<OwnedSemaphorePermit> {
-    Arc::clone(room).acquire_many_owned(u32::try_from(bytes).ok()?).await.ok()
-}
-
-async fn in_time<T>(until: Instant, what: impl Future<Output = T>) -> Option<T> {
-    timeout_at(until, what).await.ok()
+    /// Room for a long body. What is longer than all there is takes all of it.
+    async fn take(&self, length: usize) -> Result<OwnedSemaphorePermit, Rejection> {
+        let Limits { room: patience, long_bytes, .. } = self.limits;
+        let permits = u32::try_from(length.min(long_bytes)).unwrap_or(u32::MAX);
+        let granted = timeout(patience, Arc::clone(&self.long).acquire_many_owned(permits)).await;
+        // The semaphore is never closed.
+        granted.ok().and_then(Result::ok).ok_or(Rejection::Busy(patience))
+    }
 }

@@ -9,8 +9,10 @@ pub struct Limits {
     pub handshake: Duration,
     /// From the first byte of a request's head (or the end of the handshake) to its last.
     pub header: Duration,
-    /// From the end of the head to the end of the body, and to room for its review.
+    /// From the end of the head to the end of the body.
     pub body: Duration,
+    /// For how long a long body waits for room among the others.
+    pub room: Duration,
     /// How long a connection may rest between two requests, or leave an answer unread.
     pub idle: Duration,
     /// The longest body.
@@ -19,8 +21,6 @@ pub struct Limits {
     pub free_bytes: usize,
     /// The length of all long bodies held at once; more wait.
     pub long_bytes: usize,
-    /// The length of all bodies under review at once; more wait.
-    pub review_bytes: usize,
     /// How many connections are open at once; more wait in the kernel's backlog.
     pub connections: u32,
 }
@@ -33,21 +33,17 @@ impl Default for Limits {
             handshake: Duration::from_secs(5),
             header: Duration::from_secs(2),
             body: Duration::from_secs(5),
+            // Well within the apiserver's 5 s, so that it hears of it.
+            room: Duration::from_secs(2),
             // Longer than the 90 s after which Go's client, which the apiserver uses, lets go of an idle connection:
             // the side that sends next must be the one that closes, or a review is lost on its way.
             idle: Duration::from_secs(120),
             // etcd takes pods of up to 1.5 MiB. The apiserver writes each of <, > and & in six characters, and puts an
             // envelope around it; there is no predecessor, as it asks about pods that are created.
             body_bytes: 4 * 1024 * 1024,
-            // Of the 256 MiB that the manifests give it the watches take up to 60 (of twenty thousand pods). 1024
-            // connections that all hold the beginning of a body take some 140 with their buffers, long bodies 16, and what
-            // is made of bodies under review some 35: the shortest values there are take fifty times their length and more.
-            //
             // A k6 runner with Istio's sidecar has 6 KiB.
             free_bytes: 32 * 1024,
             long_bytes: 16 * 1024 * 1024,
-            // Some fifty ordinary ones, each for a tenth of a millisecond unless its namespace has to be asked for.
-            review_bytes: 512 * 1024,
             connections: 1024,
         }
     }

@@ -15,7 +15,11 @@ use axum::{
     routing,
 };
 use http_body_util::BodyExt;
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::time::timeout;
 
 /// The path the webhook configuration names.
@@ -67,7 +71,6 @@ async fn mutate(State(app): State<App>, request: Request) -> Response {
     if let Err(rejection) = check_content_type(&head.headers) {
         return reject(&app, rejection, Some(body)).await;
     }
-    // Its room is given back with the answer.
     let body = match app.room.read(body).await {
         Ok(body) => body,
         Err((rejection, rest)) => return reject(&app, rejection, rest).await,
@@ -75,9 +78,10 @@ async fn mutate(State(app): State<App>, request: Request) -> Response {
     if body.bytes.is_empty() {
         return reject(&app, Rejection::Empty, None).await;
     }
+    let start = Instant::now();
     let answer = admit::review(app.admit.as_ref(), &body.bytes).await;
     match answer.facts {
-        Some(facts) => app.metrics.admitted(facts, body.since.elapsed()),
+        Some(facts) => app.metrics.admitted(facts, start.elapsed()),
         None => app.metrics.rejected("not_a_review"),
     }
     let content_type = match answer.status {
@@ -109,6 +113,10 @@ async fn reject(app: &App, rejection: Rejection, rest: Option<Body>) -> Response
     let mut response = (rejection.status(), format!("{rejection}\n")).into_response();
     if rejection.status() == StatusCode::METHOD_NOT_ALLOWED {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    }
+    if rejection.status() == StatusCode::SERVICE_UNAVAILABLE {
+        // The apiserver's client tries again only where it is told when, in seconds.
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     if !whole {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -181,7 +189,7 @@ impl fmt::Display for Rejection {
             Self::Busy(limit) => {
                 write!(
                     f,
-                    "too much is held already: there was no room for this body within {}, send it again",
+                    "no room for this body within {}: other long ones take it; send it again",
                     crate::duration::Duration::from(*limit)
                 )
             }
