@@ -60,16 +60,19 @@ fn asked(run: &TestRun, around: &Surroundings, told: &mut Explanation) {
             return;
         }
         let why = format!("{get} does not get through: {why}: {meaning}");
-        told.say(About::State, format!("{STAGE}: all runners run, and not all answer yet"))
-            .say(About::Why, why);
         let since = run.runners().into_iter().filter_map(|runner| runs_for(runner, around.now));
         if since.min().is_some_and(|seconds| seconds > SOON) {
-            told.hangs = true;
-            let see = format!("kubectl -n {} describe pods -l k6_cr={}", run.namespace(), run.name());
             let mend = format!(
-                "see why not for more than a minute: {see}; if the mesh refuses the kubelet's probe: "
+                "see why it has not answered for more than a minute: `kubectl -n {} describe pods -l k6_cr={}`; \
+                 if the mesh refuses the kubelet's probe, {}",
+                run.namespace(),
+                run.name(),
+                run.again_in_the_open(around)
             );
-            told.say(About::Mend, mend + &run.again_in_the_open(around));
+            told.hangs(format!("{STAGE}: hangs"), why, mend);
+        } else {
+            told.say(About::State, format!("{STAGE}: all runners run, and not all answer yet"))
+                .say(About::Why, why);
         }
         return;
     }
@@ -102,10 +105,11 @@ struct Refusal {
 }
 
 impl Refusal {
-    /// By the words of a proxy, or of the API server that asked in the operator's place.
+    /// By the words of a proxy, or of the API server that asked in the operator's place, behind the code: ports and names
+    /// among them may have any number in them.
     fn of(why: &str) -> Self {
         let says = |words: &[&str]| words.iter().any(|word| why.contains(word));
-        let (meaning, stays) = if says(&["403", "Forbidden"]) {
+        let (meaning, stays) = if why.starts_with("403") || says(&["Forbidden"]) {
             ("a policy of the mesh does not let it in", true)
         } else if says(&["no endpoints"]) {
             ("its runner is not Ready, so the Service leads nowhere", false)

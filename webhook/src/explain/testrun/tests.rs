@@ -105,7 +105,10 @@ fn runners_that_refuse_plain_http_hold_their_run_in_created() {
         &["operator's GET of run-service-1", "STRICT", "port 6565"],
     );
     hangs(&refused("503 error trying to reach service: EOF"), &["STRICT"]);
-    hangs(&refused("403 RBAC: access denied"), &["policy"]);
+    hangs(&refused("403 RBAC: access denied"), &["a policy of the mesh"]);
+    // The port of a connection is no code.
+    let port = "503 error trying to reach service: read tcp 10.244.0.1:40314->10.244.0.9:6565: read: connection reset by peer";
+    hangs(&refused(port), &["(STRICT)"]);
     goes_on(&with(Ok(Answer::Up { paused: true })), &["makes the starter next"]);
     goes_on(&with(Err(Unseen("you may not".to_owned()))), &["you may not", "STRICT"]);
 }
@@ -122,7 +125,7 @@ fn runners_that_are_not_up_yet_are_waited_for_and_after_a_minute_they_hang() {
     // As a permissive proxy has it, whose `reset` is none.
     let envoy = "503 upstream connect error or disconnect/reset before headers. reset reason: connection failure, transport \
                  failure reason: delayed connect error: Connection refused";
-    let away = "503 no endpoints available for service \"s\"";
+    let away = "503 no endpoints available for service \"http:load-1403-service-1:6565\"";
     for (why, meaning) in
         [(away, "not Ready"), (refused, "does not listen yet"), (envoy, "does not listen yet")]
     {
@@ -131,7 +134,10 @@ fn runners_that_are_not_up_yet_are_waited_for_and_after_a_minute_they_hang() {
             !told(&with(just, &[why])).1.contains("mend: "),
             "a run that is about to begin is left alone"
         );
-        hangs(&with(long, &[why]), &[meaning, "describe pods -l k6_cr=run", "port 6565"]);
+        hangs(
+            &with(long, &[why]),
+            &["state: created: hangs", meaning, "describe pods -l k6_cr=run`", "port 6565"],
+        );
     }
     hangs(&with(just, &[away, "503 connection reset by peer"]), &["STRICT"]);
 }
