@@ -58,9 +58,8 @@ async fn explained(args: &ExplainArgs) -> anyhow::Result<Vec<Explanation>> {
     let connected = args.cluster.connect().await;
     let Some(file) = &args.file else {
         let (cluster, own) = connected?;
-        let client = cluster.client();
-        let config = args.behaviour.config(Some(&client)).await?;
-        let cluster = Cluster::new(client);
+        let config = args.behaviour.config(Some(&cluster.client())).await?;
+        let cluster = Cluster::new(&cluster);
         let namespace = args.namespace.clone().unwrap_or(own);
         let around = cluster.surroundings(&namespace, config).await;
         let mut told = Vec::new();
@@ -74,9 +73,8 @@ async fn explained(args: &ExplainArgs) -> anyhow::Result<Vec<Explanation>> {
     let mut told = Vec::new();
     match connected {
         Ok((cluster, own)) => {
-            let client = cluster.client();
-            let config = args.behaviour.config(Some(&client)).await?;
-            let cluster = Cluster::new(client);
+            let config = args.behaviour.config(Some(&cluster.client())).await?;
+            let cluster = Cluster::new(&cluster);
             // Looked at once for each namespace: a file may hold a hundred Jobs.
             let mut around = BTreeMap::new();
             for subject in subjects {

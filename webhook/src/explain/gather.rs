@@ -18,7 +18,7 @@ use crate::{
     config::Config,
     inject::find,
     plan::INJECT_LABEL,
-    rescue::{Denied, denied},
+    rescue::{self, Denied, denied},
 };
 
 /// k6 answers at once; what does not is held up by somebody in between.
@@ -31,14 +31,15 @@ const NO_WAY: [&str; 4] = ["i/o timeout", "no route to host", "network is unreac
 /// A cluster that objects are looked up in.
 pub struct Cluster {
     client: Client,
+    once: Client,
 }
 
 // === impl Cluster ===
 
 impl Cluster {
-    /// The cluster this client talks to.
-    pub fn new(client: Client) -> Self {
-        Self { client }
+    /// The same cluster as `curfew rescue` has it.
+    pub fn new(cluster: &rescue::Cluster) -> Self {
+        Self { client: cluster.client(), once: cluster.once() }
     }
 
     /// What is known of a namespace, and of the nodes.
@@ -150,7 +151,7 @@ impl Cluster {
     /// What a runner's Service answers to plain HTTP from outside of the mesh: the API server asks, as the operator does.
     async fn ask(&self, namespace: &str, service: &str) -> Seen<Answer> {
         let path = format!("/api/v1/namespaces/{namespace}/services/http:{service}:6565/proxy/v1/status");
-        let Ok(answer) = tokio::time::timeout(PATIENCE, self.read(&path)).await else {
+        let Ok(answer) = tokio::time::timeout(PATIENCE, read(&self.once, &path)).await else {
             // Who drops this may let the operator in, and k6 may be slow: it is no refusal.
             let why =
                 format!("no answer within {} s: k6 is busy, or a NetworkPolicy drops it", PATIENCE.as_secs());
@@ -210,9 +211,13 @@ impl Cluster {
     }
 
     async fn read(&self, path: &str) -> Result<String, kube::Error> {
-        let request = http::Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
-        self.client.request_text(request).await
+        read(&self.client, path).await
     }
+}
+
+async fn read(client: &Client, path: &str) -> Result<String, kube::Error> {
+    let request = http::Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
+    client.request_text(request).await
 }
 
 fn name_of(object: &Value) -> String {

@@ -13,11 +13,13 @@ use k8s_openapi::{
 use kube::{
     Api, Client, Config, Resource,
     api::{ListParams, Patch, PatchParams},
+    client::retry::RetryPolicy,
     config::{KubeConfigOptions, Kubeconfig},
     core::Request,
 };
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
+use tower::{BoxError, retry::Retry, service_fn};
 
 use super::{Circumstances, Hanging, Verdict, judge, state::State};
 use crate::plan::{DONE_ANNOTATION, Namespace};
@@ -32,6 +34,7 @@ const FIELDS: &str = "status.phase!=Succeeded,status.phase!=Failed,spec.restartP
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
+    once: Client,
 }
 
 /// Which pods are looked at.
@@ -107,21 +110,26 @@ impl Cluster {
                 .map_err(without_contents)
                 .context("no cluster: set KUBECONFIG, or give --kubeconfig")?,
         };
-        // Somebody waits for the answer, and a refusal is one: kube would keep a 503 to itself for minutes, the one of a
-        // runner that is asked through the API server among them.
+        // Retries come around it, where they are wanted.
         config.default_retry = false;
         let namespace = config.default_namespace.clone();
         Ok((Self::new(Client::try_from(config)?), namespace))
     }
 
-    /// The cluster this client talks to.
-    pub fn new(client: Client) -> Self {
-        Self { client }
+    /// The cluster this client talks to, which makes no retries itself.
+    pub fn new(once: Client) -> Self {
+        Self { client: retrying(once.clone()), once }
     }
 
-    /// The client itself.
+    /// A client that asks again where the API server is busy (429) or away (503, 504), as kube's do.
     pub fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// One that does not, for those behind the API server: their 503 is an answer, which kube would keep to itself for
+    /// minutes.
+    pub fn once(&self) -> Client {
+        self.once.clone()
     }
 
     /// The pods that hang. Of pods asked for by name, it is also told why the others do not.
@@ -253,6 +261,16 @@ impl Cluster {
         let request = request.map_err(kube::Error::BuildRequest)?;
         self.client.request_text(request).await.map_err(|error| denied(error, right, namespace, object))
     }
+}
+
+/// The same client with kube's own retries around it: one connection, and one login.
+fn retrying(once: Client) -> Client {
+    let namespace = once.default_namespace().to_owned();
+    let send = service_fn(move |request| {
+        let once = once.clone();
+        async move { once.send(request).await.map_err(BoxError::from) }
+    });
+    Client::new(Retry::new(RetryPolicy::server_retry(), send), namespace)
 }
 
 /// The first line of a message about a kubeconfig: the others quote the file, tokens and all.

@@ -45,6 +45,10 @@ async fn serve(mut server: Server, answers: Vec<(String, StatusCode, String)>) {
     }
 }
 
+fn cluster(client: Client) -> Cluster {
+    Cluster::new(&rescue::Cluster::new(client))
+}
+
 fn failure(code: u16, message: &str) -> String {
     json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "code": code}).to_string()
 }
@@ -53,7 +57,7 @@ async fn explained(target: &str, answers: Vec<(&str, StatusCode, String)>) -> Re
     let (client, server) = client();
     let answers = answers.into_iter().map(|(path, status, body)| (path.to_owned(), status, body)).collect();
     let serving = tokio::spawn(serve(server, answers));
-    let told = Cluster::new(client).explain(&target.parse().expect("a target"), "load", &around(None)).await;
+    let told = cluster(client).explain(&target.parse().expect("a target"), "load", &around(None)).await;
     serving.abort();
     told
 }
@@ -90,7 +94,7 @@ async fn a_job_without_a_pod_hangs_where_its_pod_would_be_left_to() {
                 send.send_response(Response::new(Body::from(answer.into_bytes())));
             }
         };
-        let (cluster, around) = (Cluster::new(client), around(Some("enabled")));
+        let (cluster, around) = (cluster(client), around(Some("enabled")));
         let target = "job/a".parse().expect("a target");
         let told = tokio::select! {
             told = cluster.explain(&target, "load", &around) => told.expect("an explanation"),
@@ -164,7 +168,7 @@ async fn runners_are_asked_at_once_and_one_that_keeps_silent_refuses_nothing() {
         }
     });
     let start = tokio::time::Instant::now();
-    let run = Cluster::new(client).testrun("load", "run").await.expect("a run");
+    let run = cluster(client).testrun("load", "run").await.expect("a run");
     serving.abort();
     assert!(start.elapsed() < Duration::from_secs(16), "{:?}", start.elapsed());
     let names: Vec<_> = run.services.iter().map(|(name, _)| name.clone()).collect();
@@ -197,7 +201,7 @@ async fn the_namespace_the_nodes_and_the_webhook_configuration_say_what_goes_for
         ];
         let config = Config::parse("nodes: {selector: pool=jobs}", "f").expect("valid");
         let (client, server) = client();
-        let cluster = Cluster::new(client);
+        let cluster = cluster(client);
         tokio::join!(cluster.surroundings("load", config), answer(server, answers)).0
     };
     let pod = json!({"metadata": {}, "spec": {"restartPolicy": "Never"}});
