@@ -4,7 +4,7 @@ use super::{Facts, Finding, Probe, known, probe, settings};
 use crate::{
     admission::{Engine, Outcome, Surroundings},
     config::Config,
-    plan::{Kubelets, Namespace},
+    plan::{INJECT_LABEL, Kubelets, Namespace},
 };
 
 const SUBJECT: &str = "webhook";
@@ -13,6 +13,9 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     // The configuration's check says so.
     if settings::is_watch_alone(facts) {
         return Vec::new();
+    }
+    if facts.probes.is_empty() {
+        return vec![untried()];
     }
     let mut answered = Vec::new();
     let mut findings = Vec::new();
@@ -32,6 +35,16 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         findings.push(Finding::ok(SUBJECT, text));
     }
     findings
+}
+
+/// No namespace opted in, and one's own is Curfew's, or is left out.
+fn untried() -> Finding {
+    let text = "whether the API server reaches Curfew: not looked at, without a namespace to try a pod in";
+    let mend = format!(
+        "kubectl label --overwrite namespace NAME {INJECT_LABEL}=enabled, or have your context name a namespace that does \
+         not opt out: kubectl config set-context --current --namespace NAME"
+    );
+    Finding { seen: false, ..Finding::note(SUBJECT, text).mend(mend) }
 }
 
 fn unpatched(facts: &Facts, namespace: &str) -> Finding {
@@ -214,6 +227,16 @@ mod tests {
         assert_eq!(check(&facts).len(), 1);
         facts.configurations = Ok(vec![]);
         assert!(check(&facts).is_empty());
+        facts.probes.clear();
+        assert!(check(&facts).is_empty());
+    }
+
+    #[test]
+    fn without_a_namespace_to_try_a_pod_in_it_is_said_that_nothing_was_seen() {
+        let found = check(&facts()).remove(0);
+        assert!(found.severity == Severity::Note && !found.seen, "{found:?}");
+        assert!(found.finding.contains("without a namespace to try a pod in"), "{found:?}");
+        assert!(found.mend.is_some_and(|mend| mend.contains("curfew.dev/inject=enabled")));
     }
 
     #[test]
