@@ -95,7 +95,7 @@ pub(super) fn held(hanging: &Hanging) -> (String, String) {
 
 /// What keeps it from its start, or made it fail, in the kubelet's words.
 pub(super) fn waits(pod: &Value) -> Option<String> {
-    if let "Pending" = phase(pod)
+    if phase(pod) == "Pending"
         && let Some(condition) = pod
             .pointer("/status/conditions")
             .and_then(Value::as_array)
@@ -105,7 +105,7 @@ pub(super) fn waits(pod: &Value) -> Option<String> {
     {
         return Some(format!("it is not scheduled: {}", text(condition, "/message")));
     }
-    if let "Failed" = phase(pod)
+    if phase(pod) == "Failed"
         && let Some(container) = containers::failed(pod)
     {
         return Some(format!("{} {}", container.name, container.told()));
