@@ -19,8 +19,8 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// A webhook with this engine; without `namespaces`, none has annotations. `watched`: the cluster's pods are, at
-    /// the moment.
+    /// A webhook with this engine; without `namespaces`, none has annotations. `watched`: whether the cluster's pods
+    /// are, which may change.
     pub fn new(engine: Engine, namespaces: Option<Namespaces>, nodes: Nodes, watched: Watched) -> Self {
         Self { engine, namespaces, nodes, watched }
     }

@@ -86,7 +86,7 @@ const COMPLAINT: Duration = Duration::from_secs(10);
 impl Completion {
     /// A watch with this client. `own` is this replica's pod; who does not know it acts as the only one. `by_design` is what
     /// the catalogue's workloads say whose owners end the sidecars themselves. `watched` goes off where pods may not be listed
-    /// or followed.
+    /// from the start.
     pub fn new(
         client: Client,
         own: Option<Own>,
